@@ -1,0 +1,139 @@
+"""What an encoder is, and how every encoder is run: frozen, in float32, the same bits for any batch split."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class JointEncoder(Protocol):
+    """A frozen network that maps each of its modalities to unit vectors of one space.
+
+    For every name in ``modalities`` it has a method ``encode_<name>(batch) -> Tensor``, float32, (B, D), unit norm:
+
+    - ``encode_video``: list of frames (T, 3, H, W), uint8 RGB, T >= 1, already picked at the scored frame rate;
+    - ``encode_text``: list of str;
+    - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``.
+
+    The batch is on the metric's device. The embedding of a sample must not depend on its neighbours.
+    """
+
+    name: str
+    """Name with the digest of the weights, for example ``c-mcr@3f2a9c1d``."""
+    modalities: tuple[str, ...]
+    sample_rate: int
+    """Rate in Hz at which ``encode_audio`` takes waveforms."""
+
+
+def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) -> Tensor:
+    """Run a network over a batch, always on exactly ``size`` rows.
+
+    Matrix products choose their blocking by shape, so a row's last bits depend on how many rows stand beside it. With
+    one constant shape they do not; the last micro-batch is filled up with copies of its last row.
+
+    Args:
+        network: maps (size, ...) to (size, D), row by row.
+        batch: shape (N, ...).
+        size: rows per call.
+
+    Returns:
+        Outputs, shape (N, D).
+    """
+    outputs = []
+    for rows in torch.split(batch, size):
+        filler = rows[-1:].expand(size - len(rows), *rows.shape[1:])
+        outputs.append(network(torch.cat([rows, filler]))[: len(rows)])
+    return torch.cat(outputs)
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Run in true float32, without autocast, TF32, gradients or inference tensors; restores all of them."""
+    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    torch.set_float32_matmul_precision("highest")
+    torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def clean_build() -> Iterator[None]:
+    """Build weights on the CPU in float32 whatever surrounds the call; the random states are left as they were."""
+    import numpy as np
+
+    dtype, python_state, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def content_key(batch: Sequence[Tensor | str]) -> tuple[object, ...]:
+    """Describe a batch by its content: equal keys mean equal texts, and tensors equal but for a 64-bit hash."""
+    tensors = [item for item in batch if isinstance(item, Tensor)]
+    digests = torch.stack([_digest(tensor) for tensor in tensors]).tolist() if tensors else []
+    shapes = [(tensor.dtype, tuple(tensor.shape), str(tensor.device)) for tensor in tensors]
+    return (*(item for item in batch if isinstance(item, str)), *shapes, *digests)
+
+
+def _digest(tensor: Tensor) -> Tensor:
+    """Hash a tensor on its own device: each 64-bit word mixed with its position, summed modulo 2**64."""
+    raw = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    words = torch.nn.functional.pad(raw, (0, -raw.numel() % 8)).view(torch.int64)
+    mixed = words ^ torch.arange(1, len(words) + 1, device=words.device).mul_(0x1E3779B97F4A7C15)
+    for shift, factor in ((32, 0x3F58476D1CE4E5B9), (29, 0x14D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> shift)) * factor
+    return (mixed ^ (mixed >> 32)).sum()
+
+
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
+    """Load a state dict whose keys and shapes must all fit; tensors are converted to the module's dtypes.
+
+    Args:
+        module: receives the tensors.
+        tensors: name to tensor.
+        what: the checkpoint's name, for the message.
+
+    Raises:
+        ValueError: a key is missing, unexpected or of another shape; the message names the first one.
+    """
+    expected = module.state_dict()
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        state = "lacks" if name in expected else "has an unexpected"
+        raise ValueError(f"Expected {what} to have {len(expected)} tensors, got {len(tensors)}: it {state} {name!r}.")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            shapes = f"{tuple(tensor.shape)}, got {tuple(tensors[name].shape)}"
+            raise ValueError(f"Expected {name!r} of {what} to have shape {shapes}.")
+    module.load_state_dict(tensors)
+
+
+def seed_weights(module: nn.Module, seed: int = 0) -> None:
+    """Fill a network with seeded random numbers, BatchNorm statistics included. Its scores mean nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in sorted(module.state_dict().items()):
+        if not tensor.is_floating_point() or "extractor" in name:  # the fixed STFT and mel matrices are no weights
+            continue
+        noise = torch.randn(tensor.shape, generator=generator)
+        if name.endswith("running_var"):
+            tensor.copy_(1.0 + 0.2 * noise.abs())
+        elif tensor.ndim >= 2:
+            tensor.copy_(noise * tensor[0].numel() ** -0.5)
+        else:
+            tensor.copy_(0.02 * noise + (0.0 if name.endswith(("bias", "running_mean")) else 1.0))

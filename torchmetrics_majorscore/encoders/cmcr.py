@@ -1,0 +1,96 @@
+"""C-MCR: CLIP and CLAP with one small head each, which map both into one joint space.
+
+Source: Wang et al., "Connecting Multi-modal Contrastive Representations", NeurIPS 2023. Video and text go through the
+CLIP-side head, audio through the CLAP-side head; vectors have unit norm in front of a head and behind it.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from torchmetrics_majorscore.encoders import clap, clip
+from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.shared import state_digest
+from torchmetrics_majorscore.encoders.table import Pool
+
+
+class Head(nn.Module):
+    """One head: Linear, BatchNorm, ReLU, Linear, BatchNorm; names as in the public ``clap_clip.pt``.
+
+    Args:
+        dim: width of its input and output.
+        hidden: width between.
+    """
+
+    def __init__(self, dim: int = 512, hidden: int = 1024) -> None:
+        super().__init__()
+        self.net1 = nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
+        self.net2 = nn.Sequential(nn.Linear(hidden, dim), nn.BatchNorm1d(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, dim) to (N, dim)."""
+        out: Tensor = self.net2(self.net1(x))
+        return out
+
+
+class Heads(nn.Module):
+    """The two heads of ``clap_clip.pt``: ``Head_A`` behind CLAP, ``Head_B`` behind CLIP."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Head_A = Head()
+        self.Head_B = Head()
+
+
+class CMCR(nn.Module):
+    """The joint encoder of MAJORScore: video, text and audio in one space of 512 dimensions.
+
+    Args:
+        clip: CLIP with its head.
+        clap: CLAP with its head; its text tower is not used.
+        name: name with the digest of the weights.
+    """
+
+    modalities = ("video", "text", "audio")
+    sample_rate = clap.SAMPLE_RATE
+
+    def __init__(self, clip: clip.CLIP, clap: clap.CLAP, name: str) -> None:
+        super().__init__()
+        self.clip = clip
+        self.clap = clap
+        self.name = name
+        self.eval().requires_grad_(False)
+
+    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
+        return self.clip.encode_video(batch)
+
+    def encode_text(self, batch: Sequence[str]) -> Tensor:
+        """Encode captions, see :meth:`.clip.CLIP.encode_text`."""
+        return self.clip.encode_text(batch)
+
+    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
+        return self.clap.encode_audio(batch)
+
+
+def load_heads(weights: Weights) -> Heads:
+    """Build the heads and load ``clap_clip.pt``."""
+    heads = Heads()
+    if weights.seeded and not weights.folder:
+        seed_weights(heads)
+    else:
+        load_strictly(heads, weights.read("heads"), weights.path("heads").name)
+    return heads
+
+
+def load(weights: Weights, pool: Pool) -> CMCR:
+    """Build C-MCR from its three checkpoints."""
+    heads = load_heads(weights)
+    parts = (
+        clip.CLIP(clip.load_network(weights), heads.Head_B, pool),
+        clap.CLAP(clap.load_network(weights), heads.Head_A),
+    )
+    digest = state_digest(nn.ModuleList(parts))
+    return CMCR(*parts, name=f"c-mcr{'-seeded' if weights.seeded else ''}@{digest}")

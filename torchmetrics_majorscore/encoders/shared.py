@@ -1,0 +1,183 @@
+"""One set of encoder weights per process and device, shared by every metric that asks for it."""
+
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+
+from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
+
+_SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
+
+
+class SharedEncoder:
+    """A handle on a frozen encoder that is built when it is first used.
+
+    It is a plain object and not an ``nn.Module``, so a metric that holds it adds nothing to its parent's parameters,
+    buffers, modules or checkpoint, and no ``train()``, ``half()`` or ``to(dtype)`` of the parent reaches the encoder.
+    A copy is the object itself; a pickle holds how to build it, not the weights.
+
+    Args:
+        key: what tells this encoder from every other one of the process.
+        portable_key: the same without anything that differs between processes or machines.
+        modalities: the names of the encoder's modalities.
+        sample_rate: rate of its waveforms in Hz.
+        build: makes the encoder, on the CPU.
+        recipe: arguments of :func:`shared_encoder` that give this object again.
+        pool: how frames are pooled, for the signature; None where the encoder says nothing.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        portable_key: str,
+        modalities: tuple[str, ...],
+        sample_rate: int,
+        build: Callable[[], JointEncoder],
+        recipe: tuple[Any, ...],
+        pool: Pool | None = None,
+    ) -> None:
+        self.key = key
+        self.portable_key = portable_key
+        self.modalities = modalities
+        self.sample_rate = sample_rate
+        self.pool = pool
+        self._build = build
+        self._recipe = recipe
+        self._replicas: dict[torch.device, JointEncoder] = {}
+        self._last: dict[str, tuple[tuple[object, ...], Tensor]] = {}
+
+    def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
+        """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
+
+        The metrics of a collection see the same batch one after the other: the first one encodes, the others find
+        the result here. The comparison is by content, so an in-place edit of an input is never missed.
+
+        Args:
+            modality: one of ``modalities``.
+            batch: as ``encode_<modality>`` takes it, on ``device``; not empty.
+            device: where to encode.
+
+        Returns:
+            Embeddings, float32, (B, D).
+
+        Raises:
+            ValueError: the encoder returned something else than B rows.
+        """
+        key = content_key(batch)
+        last_key, embeddings = self._last.get(modality, (None, None))
+        if embeddings is None or key != last_key:
+            encoder = self.on(device)
+            with exact_float32(device):
+                embeddings = getattr(encoder, f"encode_{modality}")(batch)
+            if embeddings.ndim != 2 or len(embeddings) != len(batch):
+                raise ValueError(
+                    f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), "
+                    f"got {tuple(embeddings.shape)}."
+                )
+            embeddings = embeddings.detach().float()
+            self._last[modality] = (key, embeddings)
+        return embeddings
+
+    def on(self, device: torch.device) -> JointEncoder:
+        """Return the encoder on a device; built at the first call."""
+        if device not in self._replicas:
+            with clean_build():
+                encoder = copy.deepcopy(next(iter(self._replicas.values()))) if self._replicas else self._build()
+                self._replicas[device] = encoder.to(device) if isinstance(encoder, nn.Module) else encoder
+        return self._replicas[device]
+
+    @property
+    def name(self) -> str:
+        """The encoder's name with the digest of its weights; builds the encoder."""
+        device = next(iter(self._replicas), torch.device("cpu"))
+        return self.on(device).name
+
+    def __copy__(self) -> "SharedEncoder":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SharedEncoder":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return shared_encoder, self._recipe
+
+
+def shared_encoder(
+    encoder: str | JointEncoder, weights: str | Path | None = None, pool: Pool = "after_head"
+) -> SharedEncoder:
+    """Give the process-wide handle of an encoder.
+
+    Args:
+        encoder: a name out of :data:`ENCODERS`, or an object as :class:`JointEncoder` describes it. Of an
+            ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training changes no score.
+        weights: for a name, the folder with the checkpoints (see :mod:`.checkpoints`), ``"seeded"`` for random
+            weights whose scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download.
+        pool: for a name, see :class:`.cmcr.CMCR`.
+
+    Returns:
+        The handle; equal arguments give the same object.
+
+    Raises:
+        ValueError: an unknown name, or options of a named encoder given for an object.
+        TypeError: an object that lacks a part of the protocol.
+        FileNotFoundError: the weights folder or a file in it is missing.
+    """
+    if isinstance(encoder, str):
+        shared = _by_name(encoder, weights, pool)
+    elif weights is not None or pool != "after_head":
+        raise ValueError(f"Expected weights and pool only with an encoder's name, got them with {type(encoder)}.")
+    else:
+        shared = _by_object(encoder)
+    return _SHARED.setdefault(shared.key, shared)
+
+
+def _by_name(name: str, weights: str | Path | None, pool: Pool) -> SharedEncoder:
+    if name not in ENCODERS:
+        raise ValueError(f"Expected encoder to be one of {sorted(ENCODERS)} or an encoder object, got {name!r}.")
+    entry = ENCODERS[name]
+    source = entry.find_weights(weights)
+    portable_key = f"{name}|{pool}|{source.key}"
+    return SharedEncoder(
+        f"{portable_key}|{source.folder}",
+        portable_key,
+        entry.modalities,
+        entry.sample_rate,
+        lambda: entry.build(source, pool),
+        (name, source.folder if source.folder else weights, pool),
+        pool,
+    )
+
+
+def _by_object(encoder: JointEncoder) -> SharedEncoder:
+    missing = [part for part in ("name", "modalities") if not hasattr(encoder, part)]
+    missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
+    if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):
+        missing.append("sample_rate")
+    if missing:
+        raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
+    portable_key = f"{type(encoder).__qualname__}|{encoder.name}"
+    key = f"{portable_key}|{id(encoder)}"
+    if isinstance(encoder, nn.Module):
+        with clean_build():
+            encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
+        key = portable_key = f"{portable_key}|{state_digest(encoder)}"
+    kept = encoder
+    return SharedEncoder(
+        key, portable_key, tuple(kept.modalities), getattr(kept, "sample_rate", 0), lambda: kept, (kept,)
+    )
+
+
+def state_digest(module: nn.Module) -> str:
+    """Hash a module's parameters and persistent buffers: the first 8 hexadecimal digits of a SHA-256."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()[:8]

@@ -1,0 +1,120 @@
+"""Cosines between the modalities of one sample (MAJORScore, Eq. 1 and 2)."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+Pair = tuple[str, str]
+Pairs = str | Sequence[Pair | str]
+
+
+def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the cosine of every row of ``a`` with the same row of ``b``.
+
+    The sum over the dimensions runs in float64 in a fixed order, so a row's value does not depend, by a single bit,
+    on how many rows stand beside it.
+
+    Args:
+        a: embeddings, shape (B, D), any floating dtype, any scale.
+        b: embeddings, shape (B, D).
+
+    Returns:
+        Cosines in [-1, 1], shape (B,), float32 (float64 if an input is float64). A row that is zero or not finite
+        has no direction and gives NaN.
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+
+    Example:
+        >>> cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
+        tensor([0.9600])
+    """
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")
+    wide_a, wide_b = a.double(), b.double()
+    norms = _sum(wide_a * wide_a).sqrt() * _sum(wide_b * wide_b).sqrt()
+    cosine = _sum(wide_a * wide_b) / norms
+    return cosine.clamp(-1.0, 1.0).to(torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32))
+
+
+def _sum(x: Tensor) -> Tensor:
+    """Sum the last dimension by halving: element-wise additions only, so no kernel can choose another order."""
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        x = torch.cat([x[..., :half] + x[..., half : 2 * half], x[..., 2 * half :]], dim=-1)
+    return x.sum(dim=-1)
+
+
+def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]:
+    """Name the pairs of modalities that a score combines, in the order of ``modalities``.
+
+    Args:
+        modalities: names of the modalities, for example ``("video", "text", "audio")``.
+        pairs: a modality, for all pairs that contain it (``"text"``: the text-anchored pairs of the paper);
+            ``"all"`` for all C(M, 2) pairs; or a list of pairs, each a tuple or a string like ``"video-text"``.
+
+    Returns:
+        The pairs, each in the order of ``modalities``.
+
+    Raises:
+        ValueError: an unknown modality or pair, a repeated pair, or no pair at all.
+
+    Example:
+        >>> select_pairs(["video", "text", "audio"], "text")
+        [('video', 'text'), ('text', 'audio')]
+    """
+    every = list(combinations(modalities, 2))
+    if isinstance(pairs, str):
+        chosen = every if pairs == "all" else [pair for pair in every if pairs in pair]
+    else:
+        chosen = [_known_pair(pair, every) for pair in pairs]
+    if not chosen or len(set(chosen)) != len(chosen):
+        known = ", ".join("-".join(pair) for pair in every)
+        raise ValueError(
+            f"Expected pairs to be 'all', one of {list(modalities)}, or a list of different pairs out of {known}, "
+            f"got {pairs!r}."
+        )
+    return chosen
+
+
+def _known_pair(pair: Pair | str, every: Sequence[Pair]) -> Pair:
+    wanted = set(pair.split("-") if isinstance(pair, str) else pair)
+    for known in every:
+        if wanted == set(known):
+            return known
+    names = ", ".join("-".join(known) for known in every)
+    raise ValueError(f"Expected each pair to be one of {names}, got {pair!r}.")
+
+
+def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -> Tensor:
+    """Compute the similarities of the selected pairs of modalities (MAJORScore, Eq. 1 and 2).
+
+    Args:
+        embeddings: modality name to embeddings, each (B, D) in one joint space, any floating dtype.
+        pairs: see :func:`select_pairs`.
+
+    Returns:
+        Similarities in [-1, 1], shape (B, K), one column per pair in the order of :func:`select_pairs`.
+
+    Raises:
+        ValueError: an unknown pair, or embeddings whose shapes differ.
+
+    Example:
+        >>> e = {"video": torch.eye(2), "text": torch.eye(2), "audio": -torch.eye(2)}
+        >>> pair_similarities(e)
+        tensor([[ 1., -1.],
+                [ 1., -1.]])
+    """
+    chosen = select_pairs(list(embeddings), pairs)
+    return torch.stack([cosine_similarity(embeddings[one], embeddings[other]) for one, other in chosen], dim=-1)
+
+
+def as_similarities(inputs: Tensor | Mapping[str, Tensor], pairs: Pairs) -> Tensor:
+    """Return (B, K) similarities: the given ones, or those of the selected pairs of the given embeddings."""
+    if not isinstance(inputs, Tensor):
+        return pair_similarities(inputs, pairs)
+    if inputs.ndim != 2 or inputs.shape[1] == 0:
+        raise ValueError(f"Expected similarities of shape (B, K) with K >= 1, got {tuple(inputs.shape)}.")
+    return inputs

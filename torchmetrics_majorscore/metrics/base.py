@@ -1,0 +1,233 @@
+"""The path of a sample through every metric: check, encode once, keep a row of similarities, reduce the rows.
+
+All metrics over the same rows share this class; they differ by ``_score``, the function of ``functional/`` that
+``compute`` applies to the rows.
+"""
+
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.encoders.base import exact_float32
+from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
+from torchmetrics_majorscore.metrics.ids import ids_to_int64
+from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_audio, check_text, check_video
+from torchmetrics_majorscore.metrics.rows import RowMetric
+from torchmetrics_majorscore.metrics.spaces import Space, fingerprint
+
+NanStrategy = Literal["warn", "ignore", "error"]
+
+
+class SimilarityMetric(RowMetric):
+    """Base of the metrics: a row per sample with the similarities of all pairs.
+
+    Args:
+        spaces: where cosines are taken.
+        pairs: the pairs that ``compute`` uses.
+        sample_rate: rate of raw audio in Hz; needed only for raw audio.
+        fps: frames per second of raw video; needed only for raw video.
+        nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"`` and
+            ``"ignore"`` leave them out of the mean, ``"error"`` raises.
+        kwargs: those of :class:`torchmetrics.Metric`.
+    """
+
+    is_differentiable = False
+    higher_is_better: bool | None = None
+    full_state_update = False
+
+    def __init__(
+        self,
+        spaces: Sequence[Space],
+        pairs: Pairs,
+        sample_rate: int | None,
+        fps: float | None,
+        nan_strategy: NanStrategy,
+        **kwargs: Any,
+    ) -> None:
+        if nan_strategy not in ("warn", "ignore", "error"):
+            raise ValueError(f"Expected nan_strategy to be 'warn', 'ignore' or 'error', got {nan_strategy!r}.")
+        every = [pair for space in spaces for pair in space.pairs]
+        super().__init__(every, fingerprint(spaces, sample_rate, fps), **kwargs)
+        self.sample_rate = sample_rate
+        self.fps = fps
+        self.nan_strategy = nan_strategy
+        self._spaces = tuple(spaces)
+        self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
+        self._columns = [self.all_pairs.index(pair) for pair in self._pairs]
+
+    def update(
+        self,
+        video: Video | None = None,
+        text: Text | None = None,
+        audio: Audio | None = None,
+        ids: Sequence[int | str] | Tensor | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Score a batch of samples and keep their rows.
+
+        Args:
+            video: (B, T, 3, H, W) or a list of (T, 3, H, W); uint8 RGB or float in [0, 1], at ``fps``.
+            text: B captions.
+            audio: (B, S), (B, C, S) or a list of (S,) or (C, S); float in [-1, 1] or int16, at ``sample_rate``.
+            ids: B strings or 64-bit ints. A sample whose id was seen before counts once, as the padding of a
+                ``DistributedSampler`` needs it.
+            embeddings: instead of raw inputs, modality to (B, D), floating, any scale.
+
+        Raises:
+            ValueError: an input that does not fit. Samples that are None, empty or not finite do not raise: their
+                pairs have no value and a warning names them.
+        """
+        if embeddings is None:
+            similarities = self._encoded({"video": video, "text": text, "audio": audio})
+        elif video is text is audio is None:
+            similarities = self._given(embeddings)
+        else:
+            raise ValueError("Expected either raw inputs or embeddings, got both.")
+        self.ids.append(ids_to_int64(ids, len(similarities)).to(self.device))
+        self.similarities.append(similarities)
+
+    def _encoded(self, inputs: Mapping[str, Any]) -> Tensor:
+        """Encode raw inputs, each modality once per space, into all similarities (B, C(M, 2))."""
+        needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
+        absent = [modality for modality in needed if inputs.get(modality) is None]
+        if absent:
+            raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {absent[0]}.")
+        with exact_float32(self.device):
+            samples = self._checked({modality: given for modality, given in inputs.items() if given is not None})
+            blocks = [self._similarities(space, self._embed(space, samples)) for space in self._spaces]
+        return torch.cat(blocks, dim=-1)
+
+    def _checked(self, inputs: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Check each input at the door and bring it to the metric's device."""
+        checks: dict[str, Callable[[Any], tuple[list[Any], dict[int, str]]]] = {
+            "video": lambda video: check_video(video, self.fps),
+            "text": check_text,
+            "audio": lambda audio: check_audio(audio, self.sample_rate),
+        }
+        lengths = {modality: len(given) for modality, given in inputs.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{modality} {count}" for modality, count in lengths.items())
+            raise ValueError(f"Expected as many samples in every input, got {counts}.")
+        samples = {}
+        for modality, given in inputs.items():
+            samples[modality], reasons = checks[modality](given)
+            for index, reason in reasons.items() if self.nan_strategy != "ignore" else ():
+                warnings.warn(f"{modality} of sample {index} {reason}; its pairs have no value.", stacklevel=2)
+        return samples
+
+    def _embed(self, space: Space, samples: Mapping[str, list[Any]]) -> dict[str, Tensor]:
+        """Encode the samples of a space's modalities; NaN stands for a sample without a value."""
+        if space.encoder is None:
+            raise ValueError("Expected update(embeddings=...), since the metric has encoder=None; got raw inputs.")
+        embeddings = {}
+        for modality in (m for m in space.modalities if m in samples):
+            present = [row for row, item in enumerate(samples[modality]) if item is not None]
+            batch = [samples[modality][row] for row in present]
+            if modality == "audio":
+                rates = self.sample_rate or 0, space.encoder.sample_rate
+                batch = [resample(waveform.to(self.device), *rates) for waveform in batch]
+            elif modality == "video":
+                batch = [frames.to(self.device) for frames in batch]
+            encoded = space.encoder.encode(modality, batch, self.device) if batch else torch.empty(0, 1)
+            embeddings[modality] = encoded.new_full((len(samples[modality]), encoded.shape[1]), math.nan)
+            embeddings[modality][present] = encoded
+        return {modality: embedding.to(self.device) for modality, embedding in embeddings.items()}
+
+    def _similarities(self, space: Space, embeddings: Mapping[str, Tensor]) -> Tensor:
+        """Take the cosines of all pairs of a space; NaN in the columns of a modality that was not given."""
+        count = len(next(iter(embeddings.values())))
+        columns = [
+            pair_similarities(embeddings, [pair])[:, 0]
+            if set(pair) <= embeddings.keys()
+            else torch.full((count,), math.nan, device=self.device)
+            for pair in space.pairs
+        ]
+        return torch.stack(columns, dim=-1).float()
+
+    def _given(self, embeddings: Mapping[str, Tensor]) -> Tensor:
+        """Check given embeddings and take their cosines."""
+        names = [space.prefix + modality for space in self._spaces for modality in space.modalities]
+        if set(embeddings) != set(names):
+            raise ValueError(f"Expected embeddings of {', '.join(names)}, got {', '.join(embeddings) or 'none'}.")
+        for name, embedding in embeddings.items():
+            if not isinstance(embedding, Tensor) or embedding.ndim != 2 or not embedding.is_floating_point():
+                got = f"{tuple(embedding.shape)} {embedding.dtype}" if isinstance(embedding, Tensor) else embedding
+                raise ValueError(f"Expected embeddings (B, D) of a floating dtype for {name}, got {got}.")
+        blocks = []
+        with torch.inference_mode(False), torch.no_grad():
+            for space in self._spaces:
+                own = {m: embeddings[space.prefix + m].detach().to(self.device) for m in space.modalities}
+                if len({embedding.shape for embedding in own.values()}) > 1:
+                    shapes = ", ".join(f"{space.prefix}{m} {tuple(e.shape)}" for m, e in own.items())
+                    raise ValueError(f"Expected embeddings of one shape (B, D) in a space, got {shapes}.")
+                blocks.append(self._similarities(space, own))
+        if len({len(block) for block in blocks}) > 1:
+            raise ValueError(f"Expected as many samples in every space, got {[len(block) for block in blocks]}.")
+        return torch.cat(blocks, dim=-1)
+
+    def compute(self) -> Tensor:
+        """Reduce the rows to the metric's value.
+
+        Returns:
+            Mean over samples of the per-sample score, a float32 scalar; the same bits for any order of the samples and
+            any number of ranks. NaN if no sample has a value.
+
+        Raises:
+            RuntimeError: with ``nan_strategy="error"``, a sample without a value.
+        """
+        _, similarities = self._unique_rows()
+        scores = self._score(similarities[:, self._columns].double())
+        values = scores[~scores.isnan()].tolist()
+        if len(values) < len(scores) and self.nan_strategy != "ignore":
+            message = (
+                f"{len(scores) - len(values)} of {len(scores)} samples have no value for {self._pair_names} "
+                "(missing or not finite)"
+            )
+            if self.nan_strategy == "error":
+                raise RuntimeError(f"{message}.")
+            warnings.warn(f"{message} and are left out of the mean.", stacklevel=2)
+        # fsum rounds the exact sum once, so the order of the rows cannot change a bit.
+        mean = math.fsum(values) / len(values) if values else math.nan
+        return torch.tensor(mean, dtype=torch.float32, device=self.device)
+
+    @abstractmethod
+    def _score(self, similarities: Tensor) -> Tensor:
+        """Map the selected similarities, float64 (N, K), to one score per sample (N,)."""
+
+    @property
+    def _pair_names(self) -> str:
+        return ", ".join("-".join(pair) for pair in self._pairs)
+
+    @property
+    def signature(self) -> str:
+        """Every choice that moves the value, in one line to print beside it; builds the encoder."""
+        return "|".join([type(self).__name__.lower(), *self._signature()])
+
+    def _signature(self) -> list[str]:
+        from torchmetrics_majorscore import __version__
+
+        names = "+".join(space.encoder.name if space.encoder else "given" for space in self._spaces)
+        pairs = "+".join("-".join(pair) for pair in self._pairs)
+        pools = {space.encoder.pool for space in self._spaces if space.encoder and space.encoder.pool}
+        return [f"enc:{names}", f"pairs:{pairs}", "fps:1", *(f"pool:{pool}" for pool in pools), f"v:{__version__}"]
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot one value, or several (a list) over steps.
+
+        Args:
+            val: results of ``compute`` or ``forward``; None for ``compute()`` now.
+            ax: a matplotlib axis to draw on.
+
+        Returns:
+            Figure and axis.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is missing.
+        """
+        return self._plot(val, ax)

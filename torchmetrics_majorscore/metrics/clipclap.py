@@ -1,0 +1,76 @@
+"""The CLIP + CLAP baseline as a torchmetrics metric."""
+
+from pathlib import Path
+from typing import Any
+
+from torchmetrics_majorscore.encoders import JointEncoder, shared_encoder
+from torchmetrics_majorscore.functional.major import Combine, check_combine
+from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.base import NanStrategy
+from torchmetrics_majorscore.metrics.major import CombinedSimilarity
+from torchmetrics_majorscore.metrics.spaces import Space
+
+
+class CLIPCLAPScore(CombinedSimilarity):
+    r"""CLIPCLAP: CLIPScore (video-text) and CLAPScore (text-audio), each in its own space, combined.
+
+    .. math:: \frac{1}{N} \sum_n f(\cos(T_n^{CLIP}, V_n), \cos(T_n^{CLAP}, A_n)), \qquad f = sum, product, average
+
+    Source: Du et al., "MAJORScore", Eq. 5 to 7. Raw signed cosines: torchmetrics' ``CLIPScore`` is 100 times the
+    cosine, clamped at 0. The two spaces have different scales, and there is no video-audio pair.
+
+    Args:
+        combine: ``"sum"``, ``"product"`` or ``"average"``.
+        clip: a name or an encoder object with video and text; None if ``update`` gets embeddings.
+        clap: a name or an encoder object with text and audio; None if ``update`` gets embeddings, under the names
+            ``clip_video``, ``clip_text``, ``clap_text`` and ``clap_audio``.
+        sample_rate: rate of raw audio in Hz.
+        fps: frames per second of raw video.
+        pairs: ``"text"`` for both, or ``["video-text"]`` (CLIPScore) or ``["text-audio"]`` (CLAPScore) alone.
+        absolute: combine absolute similarities.
+        weights: for named encoders, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
+        nan_strategy: see :class:`.SimilarityMetric`.
+        kwargs: those of :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: an unknown name or option, or the pair video-audio.
+        FileNotFoundError: the weights folder or a file in it is missing.
+
+    Example:
+        >>> import torch
+        >>> metric = CLIPCLAPScore("sum", clip=None, clap=None)
+        >>> e, f = torch.eye(2), torch.eye(3)[:2]
+        >>> metric.update(embeddings={"clip_video": e, "clip_text": e, "clap_text": f, "clap_audio": -f})
+        >>> metric.compute()
+        tensor(0.)
+    """
+
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
+
+    def __init__(
+        self,
+        combine: Combine = "average",
+        clip: str | JointEncoder | None = "clip",
+        clap: str | JointEncoder | None = "clap",
+        *,
+        sample_rate: int | None = None,
+        fps: float | None = None,
+        pairs: Pairs = "text",
+        absolute: bool = False,
+        weights: str | Path | None = None,
+        nan_strategy: NanStrategy = "warn",
+        **kwargs: Any,
+    ) -> None:
+        check_combine(combine)
+        spaces = [
+            Space(modalities, _space_encoder(encoder, weights), prefix)
+            for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
+        ]
+        super().__init__(spaces, pairs, sample_rate, fps, nan_strategy, **kwargs)
+        self.combine = combine
+        self.absolute = absolute
+
+
+def _space_encoder(encoder: str | JointEncoder | None, weights: str | Path | None) -> Any:
+    return None if encoder is None else shared_encoder(encoder, weights if isinstance(encoder, str) else None)

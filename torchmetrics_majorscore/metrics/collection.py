@@ -1,0 +1,58 @@
+"""MAJORScore in all combinations, FairScore and the mean similarities, from one encoding pass."""
+
+from typing import Any
+
+from torchmetrics import Metric, MetricCollection
+
+from torchmetrics_majorscore.encoders import JointEncoder
+from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.fair import FairScore
+from torchmetrics_majorscore.metrics.major import MAJORScore
+
+
+class MAJORScores(MetricCollection):
+    """MAJORScore sum, product and average, FairScore, and the mean similarity of each pair.
+
+    The members share their rows: each batch is encoded once, in ``update`` and in ``forward``.
+
+    Args:
+        encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
+        pairs: pairs of the MAJORScores, see :class:`MAJORScore`. FairScore compares all pairs (Eq. 4).
+        absolute: combine absolute similarities in the MAJORScores.
+        prefix: put in front of each name, for example ``"val/"``.
+        postfix: put behind each name.
+        options: the other arguments of :class:`FairScore`, for all members.
+
+    Example:
+        >>> import torch
+        >>> scores = MAJORScores(encoder=None, prefix="val/")
+        >>> scores.update(embeddings={"video": torch.eye(2), "text": torch.eye(2), "audio": -torch.eye(2)})
+        >>> {name: round(value.item(), 4) for name, value in scores.compute().items()}["val/majorscore_sum"]
+        0.0
+    """
+
+    def __init__(
+        self,
+        encoder: str | JointEncoder | None = "c-mcr",
+        *,
+        pairs: Pairs = "text",
+        absolute: bool = False,
+        prefix: str | None = None,
+        postfix: str | None = None,
+        **options: Any,
+    ) -> None:
+        metrics: dict[str, Metric | MetricCollection] = {
+            f"majorscore_{combine}": MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, **options)
+            for combine in ("sum", "product", "average")
+        }
+        fair = FairScore(encoder, **options)
+        metrics["fairscore"] = fair
+        for pair in fair.all_pairs:
+            metrics[f"similarity_{'_'.join(pair)}"] = MAJORScore("sum", encoder, pairs=[pair], **options)
+        super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])
+
+    def rows(self) -> dict[str, Any]:
+        """Give ids and per-sample similarities, see :meth:`.SimilarityMetric.rows`."""
+        fair: Any = self["fairscore"]
+        rows: dict[str, Any] = fair.rows()
+        return rows

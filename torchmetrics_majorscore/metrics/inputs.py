@@ -1,0 +1,159 @@
+"""Checks at the door of ``update``: raw batches to lists of samples, with a reason for every sample that has no value.
+
+A mistake in the whole batch (shape, dtype, range) raises ValueError and nothing of the batch is kept. A defect of one
+sample (no frames, NaN, empty caption, None) leaves that sample without an embedding, and the others are scored.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Video = Tensor | Sequence[Tensor | None]
+Text = Sequence[str | None]
+Audio = Tensor | Sequence[Tensor | None]
+
+# Generated audio may overshoot a little, which is clipped as laion_clap clips it; int16 values as float are far above.
+LOUDEST = 10.0
+MOST_CHANNELS = 32
+
+T = TypeVar("T", Tensor, str)
+Checked = tuple[list[T | None], dict[int, str]]
+"""The samples, None where there is no value, and the reason of each None."""
+
+
+def check_video(video: Video, fps: float | None) -> Checked[Tensor]:
+    """Check frames and pick those at t = 0, 1, 2, ... s.
+
+    Args:
+        video: (B, T, 3, H, W) or a list of (T, 3, H, W) or None, uint8 RGB or float in [0, 1].
+        fps: frames per second of the input.
+
+    Returns:
+        Picked frames, uint8, (ceil(T / fps), 3, H, W) per sample, and the reasons of those that are missing.
+
+    Raises:
+        ValueError: no fps, a wrong shape or dtype, or float values beyond [0, 1].
+    """
+    if fps is None or not fps > 0:
+        raise ValueError(f"Expected fps > 0 to score raw video, got {fps}: pass the frame rate, e.g. fps=8.")
+    if isinstance(video, Tensor) and video.ndim != 5:
+        hint = "; a batch of images needs a frame dimension" if video.ndim == 4 else ""
+        raise ValueError(f"Expected video (B, T, 3, H, W) or a list of (T, 3, H, W), got {tuple(video.shape)}{hint}.")
+    samples: list[Tensor | None] = []
+    reasons: dict[int, str] = {}
+    for index, frames in enumerate(video):
+        reason = "is missing" if frames is None else _check_frames(frames)
+        if frames is None or reason:
+            reasons[index] = reason
+            samples.append(None)
+            continue
+        # The small number keeps 2 * 29.97 from ending below its frame.
+        times = range(math.ceil(len(frames) / fps - 1e-6))
+        picked = frames[[min(int(second * fps + 1e-6), len(frames) - 1) for second in times]]
+        samples.append(_to_uint8(picked))
+    return samples, reasons
+
+
+def _check_frames(frames: Tensor) -> str:
+    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
+        hint = "; channels last? use .movedim(-1, -3)" if frames.ndim == 4 and frames.shape[-1] == 3 else ""
+        raise ValueError(f"Expected frames (T, 3, H, W) per sample, got {tuple(frames.shape)}{hint}.")
+    if frames.dtype != torch.uint8 and not frames.is_floating_point():
+        raise ValueError(f"Expected video as uint8 or float, got {frames.dtype}.")
+    if len(frames) == 0:
+        return "has no frames"
+    if frames.is_floating_point():
+        low, high = (bound.item() for bound in frames.aminmax())
+        if math.isnan(low + high) or math.isinf(low + high):
+            return "has NaN or infinite values"
+        if low < -1e-3 or high > 1 + 1e-3:
+            hint = "normalised to [-1, 1]? use (video + 1) / 2" if low < 0 else "0 to 255 as float? use uint8"
+            raise ValueError(f"Expected float video in [0, 1], got values from {low:.4g} to {high:.4g}; {hint}.")
+    return ""
+
+
+def _to_uint8(frames: Tensor) -> Tensor:
+    # CLIP's preparation starts from 8-bit pictures, so float and uint8 frames of one picture have one score.
+    return frames if frames.dtype == torch.uint8 else (frames.float() * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def check_audio(audio: Audio, sample_rate: int | None) -> Checked[Tensor]:
+    """Check waveforms and mix them to mono.
+
+    Args:
+        audio: (B, S), (B, C, S) or a list of (S,) or (C, S) or None; float in [-1, 1] or int16.
+        sample_rate: rate of the input in Hz; must be given.
+
+    Returns:
+        Mono waveforms (S,), float32, and the reasons of those that are missing.
+
+    Raises:
+        ValueError: no sample rate, a wrong shape or dtype, or values far beyond [-1, 1].
+    """
+    if sample_rate is None or not sample_rate > 0:
+        raise ValueError(f"Expected sample_rate > 0 to score raw audio, got {sample_rate}: pass it, e.g. 16000.")
+    if isinstance(audio, Tensor) and audio.ndim not in (2, 3):
+        hint = "; one waveform needs a batch dimension" if audio.ndim == 1 else ""
+        raise ValueError(f"Expected audio (B, S), (B, C, S) or a list of waveforms, got {tuple(audio.shape)}{hint}.")
+    samples: list[Tensor | None] = []
+    reasons: dict[int, str] = {}
+    for index, waveform in enumerate(audio):
+        reason = "is missing" if waveform is None else _check_waveform(waveform)
+        if waveform is None or reason:
+            reasons[index] = reason
+            samples.append(None)
+            continue
+        scaled = waveform.float() / (32768.0 if waveform.dtype == torch.int16 else 1.0)
+        samples.append(scaled.mean(dim=0) if scaled.ndim == 2 else scaled)
+        if not waveform.any():
+            warnings.warn(f"audio of sample {index} is silent (every value is 0); it is scored as it is.", stacklevel=2)
+    return samples, reasons
+
+
+def _check_waveform(waveform: Tensor) -> str:
+    if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and not 1 <= waveform.shape[0] <= MOST_CHANNELS):
+        hint = "; channels come first" if waveform.ndim == 2 else ""
+        raise ValueError(f"Expected a waveform (S,) or (C, S) per sample, got {tuple(waveform.shape)}{hint}.")
+    if waveform.dtype != torch.int16 and not waveform.is_floating_point():
+        raise ValueError(f"Expected audio as float or int16, got {waveform.dtype}.")
+    if waveform.shape[-1] == 0:
+        return "has no samples"
+    if waveform.is_floating_point():
+        peak = waveform.abs().max().item()
+        if math.isnan(peak) or math.isinf(peak):
+            return "has NaN or infinite values"
+        if peak > LOUDEST:
+            raise ValueError(
+                f"Expected float audio in [-1, 1], waveform peak is {peak:.1f}; did you pass int16 values as float?"
+            )
+    return ""
+
+
+def check_text(text: Text) -> Checked[str]:
+    """Check captions.
+
+    Args:
+        text: a list of str or None.
+
+    Returns:
+        The captions, and the reasons of those that are missing; a caption of white space alone counts as missing.
+
+    Raises:
+        ValueError: a single string, or an entry that is no string.
+    """
+    if isinstance(text, str):
+        raise ValueError(f"Expected a list of captions, got the string {text[:40]!r}; put it into a list.")
+    samples: list[str | None] = []
+    reasons: dict[int, str] = {}
+    for index, caption in enumerate(text):
+        if caption is not None and not isinstance(caption, str):
+            raise ValueError(f"Expected each caption to be a str, got {type(caption).__name__}.")
+        if caption is None or not caption.strip():
+            reasons[index] = "is missing" if caption is None else "is empty"
+            caption = None
+        samples.append(caption)
+    return samples, reasons

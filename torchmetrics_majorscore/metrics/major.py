@@ -1,0 +1,103 @@
+"""MAJORScore as a torchmetrics metric."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from torchmetrics_majorscore.encoders import JointEncoder
+from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.functional.major import Combine, check_combine, major_score
+from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
+from torchmetrics_majorscore.metrics.spaces import MODALITIES, joint_space
+
+
+class CombinedSimilarity(SimilarityMetric):
+    """Mean over samples of the combined similarities; what MAJORScore and the CLIPCLAP baseline share."""
+
+    higher_is_better = True
+    combine: Combine
+    absolute: bool
+
+    def _score(self, similarities: Tensor) -> Tensor:
+        if self.combine == "product" and not self.absolute:
+            self._warn_of_false_positives(similarities)
+        return major_score(similarities, self.combine, absolute=self.absolute)
+
+    def _warn_of_false_positives(self, similarities: Tensor) -> None:
+        false = ((similarities < 0).any(dim=-1) & (similarities.prod(dim=-1) > 0)).sum().item()
+        if false and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{false} of {len(similarities)} samples have a positive product of negative similarities; "
+                "prefer combine='average'.",
+                stacklevel=4,
+            )
+
+    _warned = False
+
+    def _signature(self) -> list[str]:
+        encoder, pairs, *rest = super()._signature()
+        return [encoder, pairs, f"comb:{self.combine}", *(["abs"] if self.absolute else []), *rest]
+
+
+class MAJORScore(CombinedSimilarity):
+    r"""MAJORScore: how well video, text and audio of a sample fit each other in one joint space; higher is better.
+
+    .. math:: \frac{1}{N} \sum_n f(S_{n1}, ..., S_{nK}), \qquad f = sum, product, average
+
+    Source: Du et al., "MAJORScore", Eq. 1 to 3. It is semantic only: a mean over frames is blind to timing, so pair it
+    with a synchrony metric.
+
+    Args:
+        combine: ``"sum"``, ``"product"`` or ``"average"`` of the K selected similarities.
+        encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
+        sample_rate: rate of raw audio in Hz.
+        fps: frames per second of raw video.
+        pairs: ``"text"`` (the paper's video-text and text-audio), ``"all"``, or a list like ``["video-audio"]``.
+        absolute: combine absolute similarities.
+        weights: for a named encoder, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
+        pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
+        modalities: names of the modalities if ``encoder`` is None.
+        nan_strategy: see :class:`.SimilarityMetric`.
+        kwargs: those of :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: an unknown name or option.
+        FileNotFoundError: the weights folder or a file in it is missing.
+
+    Example:
+        >>> import torch
+        >>> metric = MAJORScore(encoder=None)
+        >>> video = text = torch.eye(2)
+        >>> metric.update(embeddings={"video": video, "text": text, "audio": torch.tensor([[0.6, 0.8], [0.8, 0.6]])})
+        >>> metric.compute()
+        tensor(0.8000)
+    """
+
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
+
+    def __init__(
+        self,
+        combine: Combine = "average",
+        encoder: str | JointEncoder | None = "c-mcr",
+        *,
+        sample_rate: int | None = None,
+        fps: float | None = None,
+        pairs: Pairs = "text",
+        absolute: bool = False,
+        weights: str | Path | None = None,
+        pool: Pool = "after_head",
+        modalities: Sequence[str] = MODALITIES,
+        nan_strategy: NanStrategy = "warn",
+        **kwargs: Any,
+    ) -> None:
+        check_combine(combine)
+        space = joint_space(encoder, weights, pool, modalities)
+        super().__init__([space], pairs, sample_rate, fps, nan_strategy, **kwargs)
+        self.combine = combine
+        self.absolute = absolute

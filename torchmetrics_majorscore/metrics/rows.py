@@ -1,0 +1,115 @@
+"""Rows as the state of a metric: one per sample, its id and its similarities; exact for any order and any ranks."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from torchmetrics_majorscore.functional.similarity import Pair
+from torchmetrics_majorscore.metrics.ids import NO_ID, int64_to_ids
+
+
+class RowMetric(Metric):
+    """A metric whose state is a row per sample, 8 + 4 K bytes each.
+
+    Args:
+        pairs: the K pairs whose similarities a row holds.
+        fingerprint: digest of all that makes rows differ, 16 numbers 0 to 255: 8 that are the same on every rank and 8
+            of this process's objects. As a state it keeps torchmetrics from merging the states of metrics that only
+            look alike on their first batch, and ranks from averaging over different encoders.
+        kwargs: those of :class:`torchmetrics.Metric`.
+    """
+
+    ids: list[Tensor]
+    similarities: list[Tensor]
+    fingerprint: Tensor
+
+    def __init__(self, pairs: Sequence[Pair], fingerprint: bytes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.all_pairs = list(pairs)
+        self.add_state("ids", [], dist_reduce_fx="cat")
+        self.add_state("similarities", [], dist_reduce_fx="cat")
+        self.add_state("fingerprint", torch.tensor(list(fingerprint)), dist_reduce_fx=_same_fingerprint)
+
+    def rows(self) -> dict[str, Any]:
+        """Give the samples seen by this process since the last reset, each id once.
+
+        Returns:
+            ``"id"`` to a list of ids (None where none was given), and each pair, like ``"video-text"``, to a float32
+            tensor (N,) on the CPU, NaN where the sample has no value. Samples are sorted by id, those without one
+            first. Ready for ``pandas.DataFrame``.
+        """
+        ids, similarities = self._unique_rows()
+        columns = {"-".join(pair): similarities[:, k] for k, pair in enumerate(self.all_pairs)}
+        return {"id": int64_to_ids(ids), **columns}
+
+    def _unique_rows(self) -> tuple[Tensor, Tensor]:
+        """Give ids (N,) and similarities (N, C(M, 2)) on the CPU, sorted by id, the first row of each id."""
+        ids = torch.cat([torch.empty(0, dtype=torch.int64), *(rows.cpu() for rows in self.ids)])
+        width = len(self.all_pairs)
+        similarities = torch.cat([torch.empty(0, width), *(rows.cpu() for rows in self.similarities)])
+        order = ids.argsort(stable=True)
+        ids, similarities = ids[order], similarities[order]
+        first = torch.ones(len(ids), dtype=torch.bool)
+        first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
+        self._warn_of_conflicts(ids, similarities, first)
+        return ids[first], similarities[first]
+
+    def _warn_of_conflicts(self, ids: Tensor, similarities: Tensor, first: Tensor) -> None:
+        original = similarities[first][first.cumsum(0) - 1]
+        same = torch.isclose(similarities, original, rtol=0.0, atol=1e-5, equal_nan=True).all(dim=-1)
+        others = torch.unique(ids[~same])
+        if len(others):
+            row = int((~same).nonzero()[0])
+            warnings.warn(
+                f"{len(others)} ids came with different similarities, and the first row of each was kept, e.g. "
+                f"{int64_to_ids(ids[row : row + 1])[0]!r} with {original[row].tolist()} and "
+                f"{similarities[row].tolist()}: are the ids unique, and does generation depend on the rank's seed?",
+                stacklevel=3,
+            )
+
+    def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
+        """Gather the rows of all ranks in one go; a rank without rows, or without a caption, takes part alike.
+
+        Ids, similarities and the fingerprint travel as one int32 matrix, bits unchanged: a header row, then a row per
+        sample. torchmetrics would gather state by state, and guess the dtype and shape of a state that is empty.
+        """
+        rows = [torch.empty(0, 2, dtype=torch.int32), torch.empty(0, len(self.all_pairs), dtype=torch.int32)]
+        if self.ids:
+            ids, similarities = torch.cat(self.ids), torch.cat(self.similarities)
+            rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
+        packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
+        own = self.fingerprint[:8].to(torch.uint8).contiguous().view(torch.int32).to(self.device)
+        header = torch.cat([own, own.new_zeros(packed.shape[1] - 2)])
+        gathered = dist_sync_fn(torch.cat([header[None], packed]), group=process_group or self.process_group)
+        if any(not torch.equal(part[0, :2], own) for part in gathered):
+            raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or input options.")
+        self.ids = [part[1:, :2].contiguous().view(torch.int64).reshape(-1) for part in gathered]
+        self.similarities = [part[1:, 2:].contiguous().view(torch.float32) for part in gathered]
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        # torchmetrics clears lists in place; in a compute group they are shared, and a forward of one metric would
+        # take the rows of the others away.
+        self.ids, self.similarities = [], []
+        super().reset()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> "RowMetric":
+        """Follow the parent to another device, never to another dtype: rows are float32 and int64."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(fn(torch.empty(0, device=tensor.device)).device)
+
+        super()._apply(move, exclude_state)
+        return self
+
+
+def _same_fingerprint(fingerprints: Tensor) -> Tensor:
+    """Reduce stacked fingerprints (N, 16), which must agree in their first 8 bytes."""
+    if (fingerprints[:, :8] != fingerprints[0, :8]).any():
+        raise ValueError("Expected the states of one kind of metric, got states with different encoders or options.")
+    return fingerprints[0]
