@@ -1,0 +1,135 @@
+"""The command ``majorscore``: parse, call, print."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torchmetrics_majorscore import __version__
+from torchmetrics_majorscore.extras import needs_extra
+
+MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: command line; None for the process's own.
+
+    Returns:
+        0 if all is well, 1 if a clip failed or weights differ, 2 if nothing could be done.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        sys.stderr.write(f"majorscore: {error}\n")
+        return 2
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="majorscore", description="Score how well generated audio fits its video and caption."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True)
+    _add_score(commands)
+    weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
+    _add_weights(weights.add_subparsers(required=True))
+    return parser
+
+
+def _add_score(commands: Any) -> None:
+    score = commands.add_parser("score", help="score the clips of a manifest")
+    score.add_argument("manifest", type=Path, help="CSV, TSV or JSONL with id, video, audio, text; or a folder")
+    score.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
+    score.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("scores.csv"),
+        help="per-clip table, with a .json summary beside it; a table that exists is continued (default: %(default)s)",
+    )
+    score.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
+    score.add_argument("--pairs", default="text", help="text, all, or pairs like video-audio,text-audio")
+    score.add_argument("--pool", choices=("after_head", "before_head"), default="after_head")
+    score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
+    score.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
+    score.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
+    score.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    score.set_defaults(run=_score)
+
+
+def _score(options: argparse.Namespace) -> int:
+    needs_extra("av", "media")
+    from tqdm import tqdm
+
+    from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
+    from torchmetrics_majorscore.media import read_manifest
+
+    entries = read_manifest(options.manifest, options.folder)
+    names = ("weights", "pool", "baseline", "batch_size", "workers", "device")
+    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
+    how = ScoreOptions(pairs=pairs, **{name: getattr(options, name) for name in names})
+    with tqdm(total=len(entries), unit="clip") as bar:
+        summary = score_clips(entries, options.output, how, bar.update)
+    _print_summary(summary, options.output)
+    return 1 if summary["failed"] else 0
+
+
+def _print_summary(summary: dict[str, Any], path: Path) -> None:
+    lines = [f"{clip}: {reason}" for clip, reason in summary["failures"].items()]
+    lines += [
+        f"{name:24} {column['mean'] if column['count'] else float('nan'):9.4f}   mean of {column['count']} clips"
+        for name, column in summary["columns"].items()
+    ]
+    lines += [f"signature: {summary['signature']}", f"written: {path} and {path.with_suffix('.json')}"]
+    lines += [MEANINGLESS] if summary["seeded"] else []
+    lines.append(f"{summary['failed']} of {summary['clips']} clips failed, in whole or in part.")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _add_weights(commands: Any) -> None:
+    convert = commands.add_parser("convert", help="write a pickled checkpoint's tensors to safetensors, beside it")
+    convert.add_argument("checkpoints", type=Path, nargs="+")
+    convert.set_defaults(run=_convert)
+    verify = commands.add_parser("verify", help="compare with the table in the C-MCR README")
+    verify.add_argument("--weights", help="folder of checkpoints (default: download)")
+    verify.add_argument("--samples", type=Path, help="folder with the three images and sounds (default: download)")
+    verify.set_defaults(run=_verify)
+    seeded = commands.add_parser("seeded", help="write random weights in the public layouts, to try the loaders")
+    seeded.add_argument("folder", type=Path)
+    seeded.set_defaults(run=_seeded)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from torchmetrics_majorscore.encoders.checkpoints import convert
+
+    for checkpoint in options.checkpoints:
+        sys.stdout.write(f"{convert(checkpoint)}\n")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    needs_extra("av", "media")
+    from torchmetrics_majorscore.evaluation.verify import TOLERANCE, verify_weights
+
+    results = verify_weights(options.weights, options.samples)
+    for name, (ours, difference) in results.items():
+        rows = " | ".join(" ".join(f"{value:.4f}" for value in row) for row in ours.tolist())
+        sys.stdout.write(f"{name}: {rows}   largest difference {difference:.4f}\n")
+    fits = all(difference <= TOLERANCE for _, difference in results.values())
+    verdict = "the weights give" if fits else "the weights do not give"
+    sys.stdout.write(f"{verdict} the published table (tolerance {TOLERANCE}).\n")
+    return 0 if fits else 1
+
+
+def _seeded(options: argparse.Namespace) -> int:
+    from torchmetrics_majorscore.encoders.seeded import write_seeded
+
+    write_seeded(options.folder)
+    sys.stdout.write(f"{options.folder} holds seeded weights. {MEANINGLESS}\n")
+    return 0

@@ -1,0 +1,209 @@
+"""Score clips on disk: workers decode while the encoder runs, and every clip becomes a row of the table."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
+from torchmetrics_majorscore.evaluation.table import ScoreTable
+from torchmetrics_majorscore.functional import fair_score, major_score, select_pairs
+from torchmetrics_majorscore.functional.major import Combine
+from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.media import Clip, Entry, read_clip
+from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
+
+FPS = 1.0
+COMBINATIONS: tuple[Combine, ...] = ("sum", "product", "average")
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How clips are scored.
+
+    Args:
+        weights: folder of checkpoints, ``"seeded"``, or None; see :func:`.shared_encoder`.
+        encoder: name of the joint encoder.
+        pairs: pairs of the MAJORScores; FairScore compares all pairs.
+        pool: ``"after_head"`` or ``"before_head"``.
+        baseline: whether to add ``clipscore`` and ``clapscore``, cosines in CLIP's and CLAP's own spaces.
+        batch_size: clips per encoder call.
+        workers: decoding threads.
+        device: where the encoder runs.
+    """
+
+    weights: str | Path | None = None
+    encoder: str = "c-mcr"
+    pairs: Pairs = "text"
+    pool: Pool = "after_head"
+    baseline: bool = False
+    batch_size: int = 8
+    workers: int = 2
+    device: str = "cpu"
+
+
+def score_clips(
+    entries: Sequence[Entry],
+    output: Path,
+    options: ScoreOptions,
+    on_row: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """Score clips and write a row for each as it is finished; clips that have a row are skipped.
+
+    Args:
+        entries: the clips; their ids are unique.
+        output: CSV file to write or to continue.
+        options: how to score.
+        on_row: called after each clip, those that had a row included.
+
+    Returns:
+        The summary, see :meth:`.ScoreTable.write_summary`. A clip that cannot be read, or only in part, has its reason
+        in the column ``error``.
+
+    Raises:
+        ValueError: the existing output has another signature, or an option does not fit.
+        FileNotFoundError: weights are missing.
+    """
+    scorer = _Scorer(options)
+    table = ScoreTable(output, scorer.columns, scorer.signature, [entry.id for entry in entries])
+    for _ in table.rows:
+        on_row()
+    waiting = [entry for entry in entries if entry.id not in table.rows]
+    for batch in _batches(_read_ahead(waiting, options), options.batch_size):
+        for clip_id, values, error in scorer.score(batch):
+            table.add(clip_id, values, error)
+            on_row()
+    return table.write_summary(seeded=scorer.seeded)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A clip that a worker has read, or the reason why not."""
+
+    entry: Entry
+    clip: Clip | None
+    error: str
+
+
+def _read(entry: Entry) -> _Read:
+    try:
+        clip = read_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=entry.end)
+    except (OSError, ValueError) as error:
+        return _Read(entry, None, str(error))
+    reasons = [clip.video_error, clip.audio_error]
+    reasons += ["no picture"] if clip.frames is None and not clip.video_error else []
+    reasons += ["no audio stream"] if clip.waveform is None and not clip.audio_error else []
+    reasons += ["no caption"] if not (entry.text or "").strip() else []
+    return _Read(entry, clip, "; ".join(reason for reason in reasons if reason))
+
+
+def _read_ahead(entries: Sequence[Entry], options: ScoreOptions) -> Iterator[_Read]:
+    """Read clips in workers, in order, at most two batches ahead of the encoder."""
+    with ThreadPoolExecutor(options.workers) as workers:
+        pending: deque[Future[_Read]] = deque()
+        remaining = iter(entries)
+        while True:
+            while len(pending) < 2 * options.batch_size and (entry := next(remaining, None)) is not None:
+                pending.append(workers.submit(_read, entry))
+            if not pending:
+                return
+            yield pending.popleft().result()
+
+
+def _batches(clips: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
+    batch: list[_Read] = []
+    for clip in clips:
+        batch.append(clip)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class _Scorer:
+    """The metrics that give a batch of clips its rows."""
+
+    def __init__(self, options: ScoreOptions) -> None:
+        self.options = options
+        self.sample_rate = ENCODERS[options.encoder].sample_rate
+        common: dict[str, Any] = {"sample_rate": self.sample_rate, "fps": FPS, "nan_strategy": "ignore"}
+        joint: dict[str, Any] = {"weights": options.weights, "pool": options.pool}
+        similarity = MAJORScore("sum", options.encoder, pairs="all", **joint, **common)
+        self.metrics: dict[str, Any] = {"similarity": similarity}
+        self.every = similarity.all_pairs
+        self.chosen = [self.every.index(pair) for pair in select_pairs(("video", "text", "audio"), options.pairs)]
+        if options.baseline:
+            self.metrics["baseline"] = CLIPCLAPScore(weights=options.weights, **common)
+        for metric in self.metrics.values():
+            metric.to(options.device)
+        names = [f"similarity_{'_'.join(pair)}" for pair in self.every]
+        self.columns = [*names, *(f"majorscore_{combine}" for combine in COMBINATIONS), "fairscore"]
+        self.columns += ["clipscore", "clapscore"] if options.baseline else []
+
+    @property
+    def signature(self) -> str:
+        """Signatures of the metrics, which build the encoders, and the pairs of the MAJORScores."""
+        pairs = "+".join("-".join(self.every[column]) for column in self.chosen)
+        joint = self.metrics["similarity"].signature.split("|")
+        parts = [part for part in joint if not part.startswith(("pairs:", "comb:"))]
+        parts.insert(2, f"pairs:{pairs}")
+        if "baseline" in self.metrics:
+            parts.insert(2, self.metrics["baseline"].signature.split("|")[1].replace("enc:", "base:"))
+        return "|".join(parts)
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the weights are random numbers, so that the scores mean nothing."""
+        return "-seeded@" in self.signature
+
+    def score(self, batch: Sequence[_Read]) -> Iterator[tuple[str, dict[str, float], str]]:
+        """Give id, values and error of each clip. If the batch is refused, its clips are scored one by one."""
+        readable = [read for read in batch if read.clip]
+        try:
+            rows = self._rows(readable)
+        except ValueError as error:
+            if len(batch) > 1:
+                for read in batch:
+                    yield from self.score([read])
+            else:
+                yield batch[0].entry.id, {}, "; ".join(part for part in (batch[0].error, str(error)) if part)
+            return
+        for read in batch:
+            yield read.entry.id, rows.get(read.entry.id, {}), read.error
+
+    def _rows(self, batch: Sequence[_Read]) -> dict[str, dict[str, float]]:
+        if not batch:
+            return {}
+        inputs = {
+            "video": [read.clip.frames if read.clip else None for read in batch],
+            "text": [read.entry.text for read in batch],
+            "audio": [self._waveform(read.clip) if read.clip else None for read in batch],
+        }
+        tables = {}
+        for name, metric in self.metrics.items():
+            metric.reset()
+            metric.update(**inputs, ids=[read.entry.id for read in batch])
+            tables[name] = metric.rows()
+        similarities = torch.stack([tables["similarity"]["-".join(pair)] for pair in self.every], dim=-1)
+        columns = list(similarities.unbind(dim=-1))
+        columns += [major_score(similarities[:, self.chosen], combine) for combine in COMBINATIONS]
+        columns.append(fair_score(similarities))
+        if "baseline" in tables:
+            columns += [tables["baseline"]["video-text"], tables["baseline"]["text-audio"]]
+        values = torch.stack(columns, dim=-1).tolist()
+        return {
+            clip_id: dict(zip(self.columns, row, strict=True))
+            for clip_id, row in zip(tables["similarity"]["id"], values, strict=True)
+        }
+
+    def _waveform(self, clip: Clip) -> torch.Tensor | None:
+        """Mix to mono and bring to the encoder's rate, since the files of a batch differ in theirs."""
+        if clip.waveform is None or clip.sample_rate is None:
+            return None
+        return resample(clip.waveform.to(self.options.device).mean(dim=0), clip.sample_rate, self.sample_rate)
