@@ -191,6 +191,11 @@ def load_tokenizer(weights: Weights) -> Any:
     needs_extra("transformers", "cmcr")
     from transformers import RobertaTokenizer
 
+    if weights.seeded and not weights.folder:
+        raise ValueError(
+            "Expected a weights folder for CLAP's text tower, got 'seeded', which has no tokenizer: write one "
+            "with `majorscore weights seeded FOLDER`."
+        )
     vocabulary, merges = weights.path("roberta-vocab"), weights.path("roberta-merges")
     tokenizer = RobertaTokenizer.from_pretrained(str(vocabulary.parent))
     if len(tokenizer) != VOCABULARY:

@@ -4,7 +4,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from weakref import WeakValueDictionary
 
 import torch
@@ -141,6 +141,8 @@ def shared_encoder(
 def _by_name(name: str, weights: str | Path | None, pool: Pool) -> SharedEncoder:
     if name not in ENCODERS:
         raise ValueError(f"Expected encoder to be one of {sorted(ENCODERS)} or an encoder object, got {name!r}.")
+    if pool not in get_args(Pool):
+        raise ValueError(f"Expected pool to be one of {list(get_args(Pool))}, got {pool!r}.")
     entry = ENCODERS[name]
     source = entry.find_weights(weights)
     portable_key = f"{name}|{pool}|{source.key}"

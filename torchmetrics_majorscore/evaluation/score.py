@@ -13,13 +13,12 @@ from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
 from torchmetrics_majorscore.evaluation.table import ScoreTable
 from torchmetrics_majorscore.functional import fair_score, major_score, select_pairs
-from torchmetrics_majorscore.functional.major import Combine
+from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.media import Clip, Entry, read_clip
 from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
 
 FPS = 1.0
-COMBINATIONS: tuple[Combine, ...] = ("sum", "product", "average")
 
 
 @dataclass(frozen=True)
@@ -148,14 +147,13 @@ class _Scorer:
 
     @property
     def signature(self) -> str:
-        """Signatures of the metrics, which build the encoders, and the pairs of the MAJORScores."""
-        pairs = "+".join("-".join(self.every[column]) for column in self.chosen)
-        joint = self.metrics["similarity"].signature.split("|")
-        parts = [part for part in joint if not part.startswith(("pairs:", "comb:"))]
-        parts.insert(2, f"pairs:{pairs}")
+        """The joint metric's signature with the pairs of the MAJORScores, and the baseline's encoders; builds them."""
+        given = self.options.pairs
+        pairs = given if isinstance(given, str) else "+".join("-".join(self.every[column]) for column in self.chosen)
+        joint: str = self.metrics["similarity"].signature.replace("pairs:all|comb:sum", f"pairs:{pairs}")
         if "baseline" in self.metrics:
-            parts.insert(2, self.metrics["baseline"].signature.split("|")[1].replace("enc:", "base:"))
-        return "|".join(parts)
+            joint += self.metrics["baseline"].signature.split("|")[1].replace("enc:", "|base:")
+        return joint
 
     @property
     def seeded(self) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders import shared_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.checkpoints import Checkpoint, download
+from torchmetrics_majorscore.encoders.download import Checkpoint, download
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.media import read_frames, read_waveform
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics_majorscore.functional.similarity import Pairs, as_similarities
 
 Combine = Literal["sum", "product", "average"]
+COMBINATIONS: tuple[Combine, ...] = get_args(Combine)
 
 
 def major_score(
@@ -55,5 +56,5 @@ def major_score(
 
 def check_combine(combine: str) -> None:
     """Raise ValueError unless ``combine`` is a known combination."""
-    if combine not in get_args(Combine):
-        raise ValueError(f"Expected combine to be one of {list(get_args(Combine))}, got {combine!r}.")
+    if combine not in COMBINATIONS:
+        raise ValueError(f"Expected combine to be one of {list(COMBINATIONS)}, got {combine!r}.")

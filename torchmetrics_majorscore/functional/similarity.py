@@ -31,12 +31,18 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
         >>> cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
         tensor([0.9600])
     """
-    if a.ndim != 2 or a.shape != b.shape:
+    if a.ndim != 2 or a.shape != b.shape or a.shape[1] == 0:
         raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")
-    wide_a, wide_b = a.double(), b.double()
+    wide_a, wide_b = _scaled(a.double()), _scaled(b.double())
     norms = _sum(wide_a * wide_a).sqrt() * _sum(wide_b * wide_b).sqrt()
     cosine = _sum(wide_a * wide_b) / norms
     return cosine.clamp(-1.0, 1.0).to(torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32))
+
+
+def _scaled(x: Tensor) -> Tensor:
+    """Divide each row by a power of two near its largest value: exact, and no square overflows or vanishes."""
+    largest = x.detach().abs().amax(dim=-1, keepdim=True)
+    return torch.ldexp(x, -torch.frexp(largest).exponent)
 
 
 def _sum(x: Tensor) -> Tensor:
@@ -66,7 +72,7 @@ def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]
         [('video', 'text'), ('text', 'audio')]
     """
     every = list(combinations(modalities, 2))
-    if isinstance(pairs, str):
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence):
         chosen = every if pairs == "all" else [pair for pair in every if pairs in pair]
     else:
         chosen = [_known_pair(pair, every) for pair in pairs]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
@@ -59,6 +60,10 @@ class SimilarityMetric(RowMetric):
         self.nan_strategy = nan_strategy
         self._spaces = tuple(spaces)
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
+        if apart := [pair for pair in self._pairs if pair not in every]:
+            names = ", ".join("-".join(pair) for pair in every)
+            raise ValueError(f"Expected pairs out of {names}, got {'-'.join(apart[0])}, which share no space.")
+        self._given_pairs = pairs
         self._columns = [self.all_pairs.index(pair) for pair in self._pairs]
 
     def update(
@@ -80,11 +85,12 @@ class SimilarityMetric(RowMetric):
             embeddings: instead of raw inputs, modality to (B, D), floating, any scale.
 
         Raises:
-            ValueError: an input that does not fit. Samples that are None, empty or not finite do not raise: their
-                pairs have no value and a warning names them.
+            ValueError: an input that does not fit; nothing of the batch is kept. Samples that are None, empty or not
+                finite do not raise: their pairs have no value, and a warning names them, for given embeddings in
+                ``compute``.
         """
         if embeddings is None:
-            similarities = self._encoded({"video": video, "text": text, "audio": audio})
+            similarities = self._encoded({"video": video, "text": text, "audio": audio}, ids)
         elif video is text is audio is None:
             similarities = self._given(embeddings)
         else:
@@ -92,56 +98,67 @@ class SimilarityMetric(RowMetric):
         self.ids.append(ids_to_int64(ids, len(similarities)).to(self.device))
         self.similarities.append(similarities)
 
-    def _encoded(self, inputs: Mapping[str, Any]) -> Tensor:
+    def _encoded(self, inputs: Mapping[str, Any], ids: Any) -> Tensor:
         """Encode raw inputs, each modality once per space, into all similarities (B, C(M, 2))."""
+        encoders = [space.encoder for space in self._spaces if space.encoder]
+        if len(encoders) < len(self._spaces):
+            raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
         needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
         absent = [modality for modality in needed if inputs.get(modality) is None]
         if absent:
             raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {absent[0]}.")
         with exact_float32(self.device):
-            samples = self._checked({modality: given for modality, given in inputs.items() if given is not None})
-            blocks = [self._similarities(space, self._embed(space, samples)) for space in self._spaces]
+            samples = self._checked({m: given for m, given in inputs.items() if given is not None}, ids)
+            count = len(next(iter(samples.values())))
+            blocks = [
+                self._similarities(space, self._embed(encoder, space.modalities, samples), count)
+                for space, encoder in zip(self._spaces, encoders, strict=True)
+            ]
         return torch.cat(blocks, dim=-1)
 
-    def _checked(self, inputs: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Check each input at the door and bring it to the metric's device."""
+    def _checked(self, inputs: Mapping[str, Any], ids: Any) -> dict[str, list[Any]]:
+        """Check each input at the door, and warn of the samples that have no value."""
         checks: dict[str, Callable[[Any], tuple[list[Any], dict[int, str]]]] = {
             "video": lambda video: check_video(video, self.fps),
             "text": check_text,
             "audio": lambda audio: check_audio(audio, self.sample_rate),
         }
-        lengths = {modality: len(given) for modality, given in inputs.items()}
-        if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"{modality} {count}" for modality, count in lengths.items())
+        checked = {modality: checks[modality](given) for modality, given in inputs.items()}
+        samples = {modality: kept for modality, (kept, _) in checked.items()}
+        if len({len(kept) for kept in samples.values()}) > 1:
+            counts = ", ".join(f"{modality} {len(kept)}" for modality, kept in samples.items())
             raise ValueError(f"Expected as many samples in every input, got {counts}.")
-        samples = {}
-        for modality, given in inputs.items():
-            samples[modality], reasons = checks[modality](given)
-            for index, reason in reasons.items() if self.nan_strategy != "ignore" else ():
-                warnings.warn(f"{modality} of sample {index} {reason}; its pairs have no value.", stacklevel=2)
+        for modality, (_, reasons) in checked.items() if self.nan_strategy != "ignore" else ():
+            for index, reason in reasons.items():
+                name = f"sample {index}" if ids is None else f"sample {index} (id {ids[index]})"
+                warnings.warn(f"{modality} of {name} {reason}; its pairs have no value.", stacklevel=2)
         return samples
 
-    def _embed(self, space: Space, samples: Mapping[str, list[Any]]) -> dict[str, Tensor]:
-        """Encode the samples of a space's modalities; NaN stands for a sample without a value."""
-        if space.encoder is None:
-            raise ValueError("Expected update(embeddings=...), since the metric has encoder=None; got raw inputs.")
-        embeddings = {}
-        for modality in (m for m in space.modalities if m in samples):
+    def _embed(
+        self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]
+    ) -> dict[str, Tensor]:
+        """Encode the samples of a space's modalities; NaN stands for a sample without a value.
+
+        A modality of which no sample has a value is left out.
+        """
+        embeddings: dict[str, Tensor] = {}
+        for modality in (m for m in modalities if m in samples):
             present = [row for row, item in enumerate(samples[modality]) if item is not None]
+            if not present:
+                continue
             batch = [samples[modality][row] for row in present]
             if modality == "audio":
-                rates = self.sample_rate or 0, space.encoder.sample_rate
-                batch = [resample(waveform.to(self.device), *rates) for waveform in batch]
+                source = self.sample_rate or encoder.sample_rate  # check_audio has refused None
+                batch = [resample(waveform.to(self.device), source, encoder.sample_rate) for waveform in batch]
             elif modality == "video":
                 batch = [frames.to(self.device) for frames in batch]
-            encoded = space.encoder.encode(modality, batch, self.device) if batch else torch.empty(0, 1)
+            encoded = encoder.encode(modality, batch, self.device).to(self.device)
             embeddings[modality] = encoded.new_full((len(samples[modality]), encoded.shape[1]), math.nan)
             embeddings[modality][present] = encoded
-        return {modality: embedding.to(self.device) for modality, embedding in embeddings.items()}
+        return embeddings
 
-    def _similarities(self, space: Space, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Take the cosines of all pairs of a space; NaN in the columns of a modality that was not given."""
-        count = len(next(iter(embeddings.values())))
+    def _similarities(self, space: Space, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
+        """Take the cosines of all pairs of a space; NaN in the columns of a modality that has no embeddings."""
         columns = [
             pair_similarities(embeddings, [pair])[:, 0]
             if set(pair) <= embeddings.keys()
@@ -166,7 +183,7 @@ class SimilarityMetric(RowMetric):
                 if len({embedding.shape for embedding in own.values()}) > 1:
                     shapes = ", ".join(f"{space.prefix}{m} {tuple(e.shape)}" for m, e in own.items())
                     raise ValueError(f"Expected embeddings of one shape (B, D) in a space, got {shapes}.")
-                blocks.append(self._similarities(space, own))
+                blocks.append(self._similarities(space, own, len(next(iter(own.values())))))
         if len({len(block) for block in blocks}) > 1:
             raise ValueError(f"Expected as many samples in every space, got {[len(block) for block in blocks]}.")
         return torch.cat(blocks, dim=-1)
@@ -212,22 +229,9 @@ class SimilarityMetric(RowMetric):
     def _signature(self) -> list[str]:
         from torchmetrics_majorscore import __version__
 
-        names = "+".join(space.encoder.name if space.encoder else "given" for space in self._spaces)
-        pairs = "+".join("-".join(pair) for pair in self._pairs)
-        pools = {space.encoder.pool for space in self._spaces if space.encoder and space.encoder.pool}
-        return [f"enc:{names}", f"pairs:{pairs}", "fps:1", *(f"pool:{pool}" for pool in pools), f"v:{__version__}"]
-
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot one value, or several (a list) over steps.
-
-        Args:
-            val: results of ``compute`` or ``forward``; None for ``compute()`` now.
-            ax: a matplotlib axis to draw on.
-
-        Returns:
-            Figure and axis.
-
-        Raises:
-            ModuleNotFoundError: matplotlib is missing.
-        """
-        return self._plot(val, ax)
+        encoders = [space.encoder for space in self._spaces if space.encoder]
+        names = "+".join(encoder.name for encoder in encoders) or "given"
+        pairs = self._given_pairs if isinstance(self._given_pairs, str) else "+".join(map("-".join, self._pairs))
+        pools = {encoder.pool for encoder in encoders if encoder.pool}
+        frames = [*(["fps:1"] if encoders else []), *(f"pool:{pool.removesuffix('_head')}" for pool in pools)]
+        return [f"enc:{names}", f"pairs:{pairs}", *frames, f"v:{__version__}"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.encoders import JointEncoder, shared_encoder
+from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
 from torchmetrics_majorscore.functional.major import Combine, check_combine
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy
@@ -64,7 +64,7 @@ class CLIPCLAPScore(CombinedSimilarity):
     ) -> None:
         check_combine(combine)
         spaces = [
-            Space(modalities, _space_encoder(encoder, weights), prefix)
+            Space(modalities, _space_encoder(modalities, encoder, weights), prefix)
             for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
         ]
         super().__init__(spaces, pairs, sample_rate, fps, nan_strategy, **kwargs)
@@ -72,5 +72,12 @@ class CLIPCLAPScore(CombinedSimilarity):
         self.absolute = absolute
 
 
-def _space_encoder(encoder: str | JointEncoder | None, weights: str | Path | None) -> Any:
-    return None if encoder is None else shared_encoder(encoder, weights if isinstance(encoder, str) else None)
+def _space_encoder(
+    modalities: tuple[str, str], encoder: str | JointEncoder | None, weights: str | Path | None
+) -> SharedEncoder | None:
+    if encoder is None:
+        return None
+    shared = shared_encoder(encoder, weights if isinstance(encoder, str) else None)
+    if not set(modalities) <= set(shared.modalities):
+        raise ValueError(f"Expected an encoder with {' and '.join(modalities)}, got one with {shared.modalities}.")
+    return shared

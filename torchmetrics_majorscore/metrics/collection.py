@@ -5,6 +5,7 @@ from typing import Any
 from torchmetrics import Metric, MetricCollection
 
 from torchmetrics_majorscore.encoders import JointEncoder
+from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.fair import FairScore
 from torchmetrics_majorscore.metrics.major import MAJORScore
@@ -41,12 +42,12 @@ class MAJORScores(MetricCollection):
         postfix: str | None = None,
         **options: Any,
     ) -> None:
-        metrics: dict[str, Metric | MetricCollection] = {
-            f"majorscore_{combine}": MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, **options)
-            for combine in ("sum", "product", "average")
-        }
         fair = FairScore(encoder, **options)
-        metrics["fairscore"] = fair
+        # FairScore is the first member, which takes the batches for all, so that a missing modality is refused.
+        metrics: dict[str, Metric | MetricCollection] = {"fairscore": fair}
+        for combine in COMBINATIONS:
+            score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, **options)
+            metrics[f"majorscore_{combine}"] = score
         for pair in fair.all_pairs:
             metrics[f"similarity_{'_'.join(pair)}"] = MAJORScore("sum", encoder, pairs=[pair], **options)
         super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])

@@ -1,6 +1,7 @@
 """Sample ids as numbers: metric states are tensors, and ids recognise a sample that is scored twice."""
 
 import hashlib
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +28,8 @@ def ids_to_int64(ids: Sequence[int | str] | Tensor | None, count: int) -> Tensor
     """
     if ids is None:
         return torch.full((count,), NO_ID, dtype=torch.int64)
-    listed = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-    if isinstance(ids, str) or not isinstance(listed, list) or len(listed) != count:
+    listed = ids.tolist() if isinstance(ids, Tensor) else ids
+    if isinstance(listed, str) or not hasattr(listed, "__len__") or len(listed) != count:
         raise ValueError(f"Expected {count} ids, one per sample, got {ids!r}.")
     return torch.tensor([_number(one) for one in listed], dtype=torch.int64)
 
@@ -43,6 +44,6 @@ def _number(one: int | str) -> int:
         number = int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), "big", signed=True)
         _NAMES[number] = one
         return number
-    if isinstance(one, bool) or not isinstance(one, int) or not NO_ID < one < 2**63:
+    if isinstance(one, bool) or not hasattr(one, "__index__") or not NO_ID < operator.index(one) < 2**63:
         raise ValueError(f"Expected each id to be a string or a 64-bit int, got {one!r}.")
-    return one
+    return operator.index(one)

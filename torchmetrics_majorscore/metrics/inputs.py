@@ -38,7 +38,7 @@ def check_video(video: Video, fps: float | None) -> Checked[Tensor]:
     Raises:
         ValueError: no fps, a wrong shape or dtype, or float values beyond [0, 1].
     """
-    if fps is None or not fps > 0:
+    if fps is None or not 0 < fps < math.inf:
         raise ValueError(f"Expected fps > 0 to score raw video, got {fps}: pass the frame rate, e.g. fps=8.")
     if isinstance(video, Tensor) and video.ndim != 5:
         hint = "; a batch of images needs a frame dimension" if video.ndim == 4 else ""
@@ -59,6 +59,8 @@ def check_video(video: Video, fps: float | None) -> Checked[Tensor]:
 
 
 def _check_frames(frames: Tensor) -> str:
+    if not isinstance(frames, Tensor):
+        raise ValueError(f"Expected frames as a tensor, got {type(frames).__name__}; media.read_frames reads files.")
     if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
         hint = "; channels last? use .movedim(-1, -3)" if frames.ndim == 4 and frames.shape[-1] == 3 else ""
         raise ValueError(f"Expected frames (T, 3, H, W) per sample, got {tuple(frames.shape)}{hint}.")
@@ -115,6 +117,9 @@ def check_audio(audio: Audio, sample_rate: int | None) -> Checked[Tensor]:
 
 
 def _check_waveform(waveform: Tensor) -> str:
+    if not isinstance(waveform, Tensor):
+        kind = type(waveform).__name__
+        raise ValueError(f"Expected a waveform as a tensor, got {kind}; media.read_waveform reads files.")
     if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and not 1 <= waveform.shape[0] <= MOST_CHANNELS):
         hint = "; channels come first" if waveform.ndim == 2 else ""
         raise ValueError(f"Expected a waveform (S,) or (C, S) per sample, got {tuple(waveform.shape)}{hint}.")
@@ -145,6 +150,8 @@ def check_text(text: Text) -> Checked[str]:
     Raises:
         ValueError: a single string, or an entry that is no string.
     """
+    if not isinstance(text, Sequence):
+        raise ValueError(f"Expected a list of captions, got {type(text).__name__}.")
     if isinstance(text, str):
         raise ValueError(f"Expected a list of captions, got the string {text[:40]!r}; put it into a list.")
     samples: list[str | None] = []

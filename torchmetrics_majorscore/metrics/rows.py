@@ -1,13 +1,15 @@
 """Rows as the state of a metric: one per sample, its id and its similarities; exact for any order and any ranks."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
+from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from torchmetrics_majorscore.functional.similarity import Pair
 from torchmetrics_majorscore.metrics.ids import NO_ID, int64_to_ids
@@ -88,8 +90,59 @@ class RowMetric(Metric):
         gathered = dist_sync_fn(torch.cat([header[None], packed]), group=process_group or self.process_group)
         if any(not torch.equal(part[0, :2], own) for part in gathered):
             raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or input options.")
-        self.ids = [part[1:, :2].contiguous().view(torch.int64).reshape(-1) for part in gathered]
+        # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
+        numbers = [part[1:, :2].clone(memory_format=torch.contiguous_format) for part in gathered]
+        self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
         self.similarities = [part[1:, 2:].contiguous().view(torch.float32) for part in gathered]
+
+    @torch.jit.unused
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Update with a batch and return the value of that batch alone.
+
+        torchmetrics' own forward copies all rows at every step, and loses them if the batch is refused.
+
+        Args:
+            args: those of ``update``.
+            kwargs: those of ``update``.
+
+        Returns:
+            What ``compute`` gives for this batch; over all ranks with ``dist_sync_on_step``.
+
+        Raises:
+            TorchMetricsUserError: the metric is synced.
+        """
+        if self._is_synced:
+            raise TorchMetricsUserError("Expected an unsynced metric in forward, got a synced one: call unsync first.")
+        ids, similarities = self.ids, self.similarities
+        self.ids, self.similarities, self._to_sync = [], [], self.dist_sync_on_step
+        try:
+            self.update(*args, **kwargs)
+            ids, similarities = ids + self.ids, similarities + self.similarities
+            self._forward_cache = self.compute()
+        finally:
+            self.ids, self.similarities = ids, similarities
+            self._to_sync, self._computed = self.sync_on_compute, None
+        return self._forward_cache
+
+    @contextmanager
+    def sync_context(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """Sync as torchmetrics does, and unsync also when ``compute`` raises."""
+        try:
+            with super().sync_context(*args, **kwargs):
+                yield
+        except BaseException:
+            if self._is_synced:
+                self.unsync()
+            raise
+
+    def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+        """Append another state's rows behind the own ones (for ``merge_state``)."""
+        if missing := self._defaults.keys() - incoming_state.keys():
+            raise ValueError(f"Expected a state with {sorted(self._defaults)}, got one without {sorted(missing)}.")
+        self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
+        self.ids = [*self.ids, *incoming_state["ids"]]
+        self.similarities = [*self.similarities, *incoming_state["similarities"]]
+        self._computed, self._update_count = None, max(1, self._update_count)
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -106,6 +159,21 @@ class RowMetric(Metric):
 
         super()._apply(move, exclude_state)
         return self
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot one value, or several (a list) over steps.
+
+        Args:
+            val: results of ``compute`` or ``forward``; None for ``compute()`` now.
+            ax: a matplotlib axis to draw on.
+
+        Returns:
+            Figure and axis.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is missing.
+        """
+        return self._plot(val, ax)
 
 
 def _same_fingerprint(fingerprints: Tensor) -> Tensor:

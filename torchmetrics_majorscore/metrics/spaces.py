@@ -41,6 +41,8 @@ def joint_space(
 ) -> Space:
     """Make the one space of a joint encoder, or of given embeddings (``encoder=None``)."""
     if encoder is None:
+        if weights is not None or pool != "after_head":
+            raise ValueError("Expected weights and pool only with an encoder's name, got them with encoder=None.")
         return Space(tuple(modalities), None)
     shared = shared_encoder(encoder, weights, pool)
     return Space(shared.modalities, shared)

@@ -1,0 +1,126 @@
+"""The public checkpoints: where they are downloaded from, and which digests they must have."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from torchmetrics_majorscore.extras import needs_extra
+
+ENVIRONMENT = "MAJORSCORE_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One public checkpoint file: its names in a local folder, and where it is downloaded from."""
+
+    names: tuple[str, ...]
+    """Accepted file names in a local folder, preferred first."""
+    repo: str
+    """Hugging Face repository, or ``https://`` for a plain address that ``revision`` is part of."""
+    revision: str
+    filename: str
+    sha256: str | None = None
+    git_blob: str | None = None
+
+
+# The revision pins the content. The SHA-256 of 630k-fusion-best.pt and of the two RoBERTa files is not pinned: it could
+# not be looked up when this was written.
+CHECKPOINTS = {
+    "clip": Checkpoint(
+        ("open_clip_model.safetensors", "model.safetensors"),
+        "timm/vit_base_patch32_clip_224.openai",
+        "a6f597a30f7b82c51704746581f9a4e41421e878",
+        "open_clip_model.safetensors",
+        sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+    ),
+    "clap": Checkpoint(
+        ("630k-fusion-best.safetensors", "630k-fusion-best.pt"),
+        "lukewys/laion_clap",
+        "b3708341862f581175dba5c356a4ebf74a9b6651",
+        "630k-fusion-best.pt",
+    ),
+    "heads": Checkpoint(
+        ("clap_clip.safetensors", "clap_clip.pt"),
+        "https://raw.githubusercontent.com/MCR-PEFT/C-MCR",
+        "038dec166e6f7a1900b383040f9265c05cf8dcfd",
+        "checkpoints/clap_clip.pt",
+        git_blob="61099f73eabf34a1f8da2ab11ffdd87db95b20b3",
+    ),
+    "roberta-vocab": Checkpoint(
+        ("roberta-base/vocab.json",),
+        "FacebookAI/roberta-base",
+        "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+        "vocab.json",
+    ),
+    "roberta-merges": Checkpoint(
+        ("roberta-base/merges.txt",),
+        "FacebookAI/roberta-base",
+        "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+        "merges.txt",
+    ),
+}
+
+
+def download(checkpoint: Checkpoint) -> Path:
+    """Download a checkpoint into the Hugging Face cache, by revision, and verify its digest.
+
+    Args:
+        checkpoint: which one; a file that is in the cache is not downloaded again.
+
+    Returns:
+        The local path.
+
+    Raises:
+        FileNotFoundError: it is not in the cache and cannot be downloaded.
+        ValueError: the digest differs.
+    """
+    needs_extra("huggingface_hub", "cmcr")
+    from huggingface_hub import hf_hub_download
+
+    name = Path(checkpoint.filename).name
+
+    try:
+        if checkpoint.repo.startswith("https://"):
+            path = _download_address(checkpoint)
+        else:
+            path = Path(hf_hub_download(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision))
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"{name} is not on this machine and could not be downloaded from {checkpoint.repo} "
+            f"({type(error).__name__}). Without a network, put it under that name into a folder and name the folder "
+            f"with weights=... or {ENVIRONMENT}."
+        ) from error
+    if not _matches(path, checkpoint):
+        raise ValueError(f"{path} does not have the digest of the public {name}; delete it and try again.")
+    return path
+
+
+def _download_address(checkpoint: Checkpoint) -> Path:
+    from filelock import FileLock
+    from huggingface_hub.constants import HF_HOME
+
+    path = Path(HF_HOME) / "majorscore" / checkpoint.revision / Path(checkpoint.filename).name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):  # the ranks of a machine start together; the first one downloads
+        if not path.is_file():
+            address = f"{checkpoint.repo}/{checkpoint.revision}/{checkpoint.filename}"
+            torch.hub.download_url_to_file(address, str(path), progress=False)
+    return path
+
+
+def _matches(path: Path, checkpoint: Checkpoint) -> bool:
+    if checkpoint.git_blob:
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
+    return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
+
+
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()

@@ -1,0 +1,82 @@
+"""Seeded random weights, written as the public checkpoint files are: for tests and benchmarks without a download."""
+
+import json
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchmetrics_majorscore.encoders import clap, clip, cmcr
+from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
+from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.extras import needs_extra
+
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+POSITIONS = 514
+
+
+def write_seeded(folder: Path, seed: int = 0) -> None:
+    """Write a weights folder of full size, 1.3 GB, with random numbers in it. Its scores mean nothing.
+
+    Every file has the name, the layout and the shapes of its public model. With seed 0 the encoders have the same bits
+    as those of ``weights="seeded"``.
+
+    Args:
+        folder: made if it does not exist; files of the same names are replaced.
+        seed: of the random numbers.
+    """
+    needs_extra("safetensors", "cmcr")
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "SEEDED").touch()  # the loader then puts "-seeded" into the encoder's name
+    _write_roberta(folder / "roberta-base")
+    source = Weights("seeded", seeded=True)
+    with clean_build():
+        save_file(_seeded(clip.load_network(source), seed), folder / "open_clip_model.safetensors")
+        torch.save(_seeded(cmcr.load_heads(source), seed), folder / "clap_clip.pt")
+        towers = _seeded(clap.load_network(source, with_text=True), seed)
+        torch.save(_as_laion_clap(towers, seed), folder / "630k-fusion-best.pt")
+
+
+def _seeded(network: nn.Module, seed: int) -> dict[str, Tensor]:
+    seed_weights(network, seed)
+    return {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _as_laion_clap(towers: dict[str, Tensor], seed: int) -> dict[str, Any]:
+    """Lay tensors out as a training checkpoint of laion_clap: with all that scoring does not need, and a prefix."""
+    import numpy as np
+
+    unused = nn.Module()
+    for name in ("text_transform", "audio_transform"):
+        layers = nn.Module()
+        layers.sequential = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.1), nn.Linear(512, 512))
+        unused.add_module(name, layers)
+    extra = {name: torch.tensor(1 / 0.07).log() for name in ("logit_scale_a", "logit_scale_t")}
+    extra["text_branch.embeddings.position_ids"] = torch.arange(POSITIONS)[None]
+    tensors = {**extra, **towers, **_seeded(unused, seed)}
+    return {
+        "epoch": np.int64(1),
+        "name": "seeded",
+        "state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()},
+        "val_metric": np.float32(0.0),
+        "best": np.float64(0.0),
+    }
+
+
+def _write_roberta(folder: Path) -> None:
+    """Write a byte-level BPE of RoBERTa's size and layout, whose merges are made up: pairs of byte symbols."""
+    needs_extra("transformers", "cmcr")
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    symbols = sorted(ByteLevel.alphabet())
+    count = clap.VOCABULARY - len(SPECIAL_TOKENS) - len(symbols) - 1
+    merges = list(islice(product(symbols, repeat=2), count))
+    tokens = [*SPECIAL_TOKENS, *symbols, *("".join(pair) for pair in merges), "<mask>"]
+    folder.mkdir(exist_ok=True)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges), ""]), encoding="utf-8")
