@@ -42,7 +42,7 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
 def _scaled(x: Tensor) -> Tensor:
     """Divide each row by a power of two near its largest value: exact, and no square overflows or vanishes."""
     largest = x.detach().abs().amax(dim=-1, keepdim=True)
-    return torch.ldexp(x, -torch.frexp(largest).exponent)
+    return x * torch.ldexp(torch.ones_like(largest), -torch.frexp(largest).exponent)
 
 
 def _sum(x: Tensor) -> Tensor:

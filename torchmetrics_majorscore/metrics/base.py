@@ -8,10 +8,11 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
@@ -41,6 +42,7 @@ class SimilarityMetric(RowMetric):
     is_differentiable = False
     higher_is_better: bool | None = None
     full_state_update = False
+    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, "signature", "_pair_names"]
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
-from torchmetrics_majorscore.functional.major import Combine, check_combine
+from torchmetrics_majorscore.functional.major import Combine
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy
 from torchmetrics_majorscore.metrics.major import CombinedSimilarity
@@ -45,9 +45,6 @@ class CLIPCLAPScore(CombinedSimilarity):
         tensor(0.)
     """
 
-    plot_lower_bound = -1.0
-    plot_upper_bound = 1.0
-
     def __init__(
         self,
         combine: Combine = "average",
@@ -62,14 +59,12 @@ class CLIPCLAPScore(CombinedSimilarity):
         nan_strategy: NanStrategy = "warn",
         **kwargs: Any,
     ) -> None:
-        check_combine(combine)
         spaces = [
             Space(modalities, _space_encoder(modalities, encoder, weights), prefix)
             for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
         ]
-        super().__init__(spaces, pairs, sample_rate, fps, nan_strategy, **kwargs)
-        self.combine = combine
-        self.absolute = absolute
+        kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
+        super().__init__(spaces, combine, absolute, pairs, **kwargs)
 
 
 def _space_encoder(

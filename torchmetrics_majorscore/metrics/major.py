@@ -12,15 +12,22 @@ from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.functional.major import Combine, check_combine, major_score
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
-from torchmetrics_majorscore.metrics.spaces import MODALITIES, joint_space
+from torchmetrics_majorscore.metrics.spaces import MODALITIES, Space, joint_space
 
 
 class CombinedSimilarity(SimilarityMetric):
     """Mean over samples of the combined similarities; what MAJORScore and the CLIPCLAP baseline share."""
 
     higher_is_better = True
-    combine: Combine
-    absolute: bool
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
+    _warned = False
+
+    def __init__(self, spaces: Sequence[Space], combine: Combine, absolute: bool, pairs: Pairs, **options: Any) -> None:
+        check_combine(combine)
+        super().__init__(spaces, pairs, **options)
+        self.combine = combine
+        self.absolute = absolute
 
     def _score(self, similarities: Tensor) -> Tensor:
         if self.combine == "product" and not self.absolute:
@@ -36,8 +43,6 @@ class CombinedSimilarity(SimilarityMetric):
                 "prefer combine='average'.",
                 stacklevel=4,
             )
-
-    _warned = False
 
     def _signature(self) -> list[str]:
         encoder, pairs, *rest = super()._signature()
@@ -78,9 +83,6 @@ class MAJORScore(CombinedSimilarity):
         tensor(0.8000)
     """
 
-    plot_lower_bound = -1.0
-    plot_upper_bound = 1.0
-
     def __init__(
         self,
         combine: Combine = "average",
@@ -96,8 +98,6 @@ class MAJORScore(CombinedSimilarity):
         nan_strategy: NanStrategy = "warn",
         **kwargs: Any,
     ) -> None:
-        check_combine(combine)
         space = joint_space(encoder, weights, pool, modalities)
-        super().__init__([space], pairs, sample_rate, fps, nan_strategy, **kwargs)
-        self.combine = combine
-        self.absolute = absolute
+        kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
+        super().__init__([space], combine, absolute, pairs, **kwargs)

@@ -35,7 +35,7 @@ class RowMetric(Metric):
         self.all_pairs = list(pairs)
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
-        self.add_state("fingerprint", torch.tensor(list(fingerprint)), dist_reduce_fx=_same_fingerprint)
+        self.add_state("fingerprint", torch.tensor(list(fingerprint), dtype=torch.uint8), dist_reduce_fx=_same_fingerprint)
 
     def rows(self) -> dict[str, Any]:
         """Give the samples seen by this process since the last reset, each id once.
@@ -53,7 +53,9 @@ class RowMetric(Metric):
         """Give ids (N,) and similarities (N, C(M, 2)) on the CPU, sorted by id, the first row of each id."""
         ids = torch.cat([torch.empty(0, dtype=torch.int64), *(rows.cpu() for rows in self.ids)])
         width = len(self.all_pairs)
-        similarities = torch.cat([torch.empty(0, width), *(rows.cpu() for rows in self.similarities)])
+        similarities = torch.cat(
+            [torch.empty(0, width, dtype=torch.float32), *(rows.cpu() for rows in self.similarities)]
+        )
         order = ids.argsort(stable=True)
         ids, similarities = ids[order], similarities[order]
         first = torch.ones(len(ids), dtype=torch.bool)
@@ -85,7 +87,7 @@ class RowMetric(Metric):
             ids, similarities = torch.cat(self.ids), torch.cat(self.similarities)
             rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
-        own = self.fingerprint[:8].to(torch.uint8).contiguous().view(torch.int32).to(self.device)
+        own = self.fingerprint[:8].clone().view(torch.int32).to(self.device)
         header = torch.cat([own, own.new_zeros(packed.shape[1] - 2)])
         gathered = dist_sync_fn(torch.cat([header[None], packed]), group=process_group or self.process_group)
         if any(not torch.equal(part[0, :2], own) for part in gathered):

@@ -1,0 +1,394 @@
+"""Compare our encoders with the original implementations, both loaded from the same checkpoint files.
+
+    uv run benchmarks/parity.py [--weights FOLDER] [--c-mcr CHECKOUT] [-o docs/parity.md]
+
+Without ``--weights``, seeded random weights are written into a temporary folder (1.3 GB). ``--c-mcr`` names a checkout
+of https://github.com/MCR-PEFT/C-MCR, whose class is then used for the heads; without it they are compared with their
+formula in float64. Everything runs on the CPU, without a network.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # importing laion_clap asks the hub for three tokenizers
+
+import numpy as np
+import soundfile
+import torch
+import torchvision
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import batch_norm, linear, normalize
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from torchmetrics_majorscore.encoders import clip, shared_encoder
+from torchmetrics_majorscore.encoders.checkpoints import find_weights
+from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.seeded import write_seeded
+
+SAMPLES = Path(__file__).resolve().parents[2] / "shared/cmcr"  # C-MCR's own three samples, used where they are present
+SIZES = ((640, 352), (640, 360), (360, 640), (1000, 300), (200, 150), (224, 224), (225, 227))
+SHORT = ["a toilet", "BBQ", "a train", "", "Dogs barking, then 2 cars pass by.", "naïve café 🎷 déjà-vu", "don't stop"]
+LONG = ("a dog barks while rain falls on a metal roof and a train passes by " * 5).strip()
+PACKAGES = ("torch", "torchvision", "torchaudio", "transformers", "open_clip_torch", "laion_clap", "librosa", "soxr")
+INTRODUCTION = """# Parity with the original implementations
+
+Made by `uv run benchmarks/parity.py --c-mcr CHECKOUT`, on a CPU, with {weights}. Ours and the originals read the same
+checkpoint files. {about}
+
+The originals: Hugging Face's `CLIPModel`, with its image processor on PIL and its tokenizer; laion_clap's
+`CLAP_Module(enable_fusion=True)`, from files through librosa; for the heads {heads}. Each row
+gives the largest difference between two embeddings' values, and the largest 1 - cosine, over all inputs of the row.
+
+laion_clap has no fixed answer for sounds of 10.01 s and more: it draws three chunks at random, and its
+`torchvision.transforms.Resize` began to antialias tensors in torchvision 0.17, after the network was trained. For these
+rows its random choice is replaced by ours (the middle of each third) and antialiasing is off, as at training.
+"""
+SEEDED = "The weights are seeded random numbers, so this is about arithmetic, and says nothing about quality."
+OUTER = {
+    "logit_scale": "logit_scale",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "text_projection": "text_projection.weight",
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.proj": "visual_projection.weight",
+    **{f"ln_final.{kind}": f"text_model.final_layer_norm.{kind}" for kind in ("weight", "bias")},
+    **{f"visual.ln_pre.{kind}": f"vision_model.pre_layrnorm.{kind}" for kind in ("weight", "bias")},
+    **{f"visual.ln_post.{kind}": f"vision_model.post_layernorm.{kind}" for kind in ("weight", "bias")},
+}
+INNER = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    original: str
+    difference: float
+    distance: float
+    aim: str
+    met: bool | None
+
+    def __str__(self) -> str:
+        met = {True: "yes", False: "**no**", None: ""}[self.met]
+        distance = "" if math.isnan(self.distance) else f"{self.distance:.1e}"
+        return f"| {self.what} | {self.original} | {self.difference:.1e} | {distance} | {self.aim} | {met} |"
+
+
+def compare(what: str, original: str, ours: Tensor, theirs: Tensor, *, aim: float | None, cosine: bool = False) -> Row:
+    """Compare embeddings (N, D); the aim is for 1 - cosine or for the largest difference of a value."""
+    a, b = ours.double(), theirs.double()
+    difference, distance = (a - b).abs().max().item(), (1 - (normalize(a) * normalize(b)).sum(dim=1)).max().item()
+    if aim is None:
+        return Row(what, original, difference, distance, "", None)
+    return Row(
+        what, original, difference, distance, f"{'1 - cosine' if cosine else 'difference'} ≤ {aim:.0e}",
+        (distance if cosine else difference) <= aim,
+    )  # fmt: skip
+
+
+def to_hugging_face(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of an open_clip file the names and the layout of a Hugging Face ``CLIPModel``."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        block = re.fullmatch(r"(visual\.)?transformer\.resblocks\.(\d+)\.(\w+(?:\.\w+)?)[._](weight|bias)", name)
+        if block is None:
+            renamed[OUTER[name]] = tensor.T if name in ("text_projection", "visual.proj") else tensor
+            continue
+        tower, layer, part, kind = block.groups()
+        stem = f"{'vision' if tower else 'text'}_model.encoder.layers.{layer}"
+        if part == "attn.in_proj":
+            for letter, piece in zip("qkv", tensor.chunk(3), strict=True):
+                renamed[f"{stem}.self_attn.{letter}_proj.{kind}"] = piece
+        else:
+            renamed[f"{stem}.{INNER[part]}.{kind}"] = tensor
+    return {name: tensor.contiguous() for name, tensor in renamed.items()}
+
+
+class Originals:
+    """The original implementations, called the way the original C-MCR calls them."""
+
+    def __init__(self, weights: Path, c_mcr: Path | None) -> None:
+        self.clip_tensors = to_hugging_face(load_file(weights / "open_clip_model.safetensors"))
+        self.clip = CLIPModel(CLIPConfig()).eval()
+        self.clip.load_state_dict(self.clip_tensors)
+        self.processor = CLIPImageProcessorPil()
+        ours = SimpleTokenizer()
+        merges = sorted(ours.bpe_ranks, key=ours.bpe_ranks.__getitem__)
+        self.tokenizer = CLIPTokenizer(vocab=clip_vocabulary(ours), merges=merges)
+        self.clap = original_clap(weights)
+        self.heads = original_heads(weights / "clap_clip.pt", c_mcr)
+
+    def image(self, images: Sequence[Image.Image]) -> Tensor:
+        """CLIP's embeddings of pictures."""
+        pixels = torch.cat([self.processor(images=image, return_tensors="pt")["pixel_values"] for image in images])
+        return normalize(self.clip.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+    def text(self, texts: Sequence[str]) -> Tensor:
+        """CLIP's embeddings of captions; the cut at 77 is ours, the original C-MCR fails beyond."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=77, return_tensors="pt")
+        return normalize(self.clip.get_text_features(**tokens).pooler_output, dim=-1)
+
+    def audio(self, waveforms: Sequence[Tensor]) -> Tensor:
+        """CLAP's embeddings of 48 kHz waveforms."""
+        return torch.from_numpy(self.clap.get_audio_embedding_from_data([w.numpy() for w in waveforms]))
+
+    def files(self, paths: Sequence[Path]) -> Tensor:
+        """CLAP's embeddings of files, through librosa."""
+        return normalize(self.clap.get_audio_embedding_from_filelist([str(p) for p in paths], use_tensor=True), dim=-1)
+
+
+def clip_vocabulary(tokenizer: SimpleTokenizer) -> dict[str, int]:
+    """CLIP's vocabulary under the names that Hugging Face gives its two special tokens."""
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    return {names.get(token, token): number for token, number in tokenizer.encoder.items()}
+
+
+def original_clap(weights: Path) -> Any:
+    """Build laion_clap's own class; RoBERTa from its configuration, for the checkpoint overwrites its weights."""
+    import laion_clap
+    from laion_clap import hook
+
+    config = RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+    tokenizer = RobertaTokenizer.from_pretrained(str(weights / "roberta-base"))
+    hook.create_model.__globals__["CLAP"].__init__.__globals__["RobertaModel"] = SimpleNamespace(
+        from_pretrained=lambda name: RobertaModel(config)
+    )
+    hook.RobertaTokenizer = SimpleNamespace(from_pretrained=lambda name: tokenizer)
+    model = laion_clap.CLAP_Module(enable_fusion=True, device="cpu")
+    model.load_ckpt(str(weights / "630k-fusion-best.pt"), verbose=False)
+    torchvision.transforms.Resize = partial(torchvision.transforms.Resize, antialias=False)
+    np.random.choice = lambda starts: starts[len(starts) // 2]
+    return model.eval()
+
+
+def original_heads(path: Path, c_mcr: Path | None) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Load C-MCR's class of the heads from a checkout, or write its formula down in float64."""
+    tensors = torch.load(path, weights_only=True)
+    if c_mcr is not None:
+        spec = importlib.util.spec_from_file_location("cmcr_projector", c_mcr / "cmcr/cmcr_projector.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        heads = module.CLAPCLIP_Head()
+        heads.load_state_dict(tensors)
+        heads.eval()
+        return {"Head_A": lambda x: normalize(heads.Head_A(x)), "Head_B": lambda x: normalize(heads.Head_B(x))}
+
+    def formula(x: Tensor, name: str) -> Tensor:
+        t = {key: value.double() for key, value in tensors.items()}
+        for net in (f"{name}.net1", f"{name}.net2"):
+            x = linear(x.double(), t[f"{net}.0.weight"], t[f"{net}.0.bias"])
+            x = batch_norm(x, *(t[f"{net}.1.{key}"] for key in ("running_mean", "running_var", "weight", "bias")))
+            x = x.relu() if net.endswith("1") else x
+        return normalize(x, dim=-1)
+
+    return {name: partial(formula, name=name) for name in ("Head_A", "Head_B")}
+
+
+def sound(seconds: float, rate: int = 48_000, seed: int = 0) -> Tensor:
+    """Make a gliding tone with noise, and silence between; the same as in tests/test_encoders.py."""
+    t = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    noise = 0.1 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    tone = 0.4 * torch.sin(2 * torch.pi * (300 + 100 * seed) * t * (1 + 0.05 * t))
+    return ((tone + noise) * (torch.sin(2 * t + seed) > -0.6)).float()
+
+
+def picture(height: int, width: int) -> Image.Image:
+    """Make a picture of seeded blotches with fine noise; the same as in tests/test_encoders.py."""
+    generator = torch.Generator().manual_seed(height)
+    blotches = torch.randint(30, 226, (1, 3, height // 32 + 1, width // 32 + 1), generator=generator)
+    coarse = blotches.repeat_interleave(32, 2).repeat_interleave(32, 3)[..., :height, :width]
+    noisy = coarse + torch.randint(-30, 31, coarse.shape, generator=generator)
+    return Image.fromarray(noisy[0].permute(1, 2, 0).to(torch.uint8).numpy())
+
+
+def pictures() -> list[Image.Image]:
+    """C-MCR's three samples if present, and seeded pictures of odd sizes."""
+    samples = [Image.open(path).convert("RGB") for path in sorted(SAMPLES.glob("*.jpeg"))]
+    return samples + [picture(height, width) for width, height in SIZES]
+
+
+def frames(image: Image.Image) -> Tensor:
+    """Turn a picture into a video of one frame."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+
+
+class Ours:
+    """Our three encoders of one weights folder."""
+
+    def __init__(self, weights: Path) -> None:
+        self.handles = {name: shared_encoder(name, weights) for name in ("c-mcr", "clip", "clap")}
+
+    def __call__(self, name: str, modality: str, batch: Sequence[Any]) -> Tensor:
+        return self.handles[name].encode(modality, batch, torch.device("cpu"))
+
+
+def head_and_clip_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
+    """Heads, captions and pictures."""
+    unit = normalize(torch.randn(64, 512, generator=torch.Generator().manual_seed(1)), dim=-1)
+    cmcr = ours.handles["c-mcr"].on(torch.device("cpu"))
+    for name, part in (("Head_A", cmcr.clap), ("Head_B", cmcr.clip)):
+        what = f"heads, `{name}`, 64 unit vectors"
+        yield compare(what, "C-MCR", normalize(part.head(unit), dim=-1), originals.heads[name](unit), aim=1e-6)
+    save_file(originals.clip_tensors, folder / "model.safetensors")
+    renamed = clip.load_network(find_weights(["clip"], folder)).state_dict()
+    same = all(torch.equal(renamed[name], tensor) for name, tensor in cmcr.clip.network.state_dict().items())
+    worst = 0.0 if same else torch.inf
+    yield Row("weights read from Hugging Face's layout", "`CLIPModel`", worst, worst, "same bits", same)
+    for what, texts in (
+        (f"{len(SHORT)} captions", SHORT),
+        ("captions of 77 tokens and more", [LONG, LONG + " and more"]),
+    ):
+        yield compare(f"text, {what}", "`CLIPModel`", ours("clip", "text", texts), originals.text(texts), aim=5e-6)
+    entity = ["rock &amp; roll"]
+    what = f"text, an HTML entity, `{entity[0]}`: open_clip's tokenizer resolves it"
+    yield compare(what, "`CLIPModel`", ours("clip", "text", entity), originals.text(entity), aim=None)
+    images = pictures()
+    crops = [Image.fromarray(clip.prepare_frames(frames(image))[0].permute(1, 2, 0).numpy()) for image in images]
+    mine = ours("clip", "video", [frames(image) for image in images])
+    yield compare("image, from the same 224 x 224 pixels", "`CLIPModel`", mine, originals.image(crops), aim=5e-6)
+    theirs = originals.image(images)
+    sizes = [f"{image.width} x {image.height}" for image in images]
+    for size in dict.fromkeys(sizes):
+        at = [i for i, own in enumerate(sizes) if own == size]
+        what = f"image, {size}, {len(at)} picture{'s' * (len(at) > 1)}"
+        yield compare(what, "`CLIPModel`, PIL", mine[at], theirs[at], aim=5e-6, cosine=True)
+
+
+def clap_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
+    """Sounds at 48 kHz, sounds from files of other rates, and CLAP's own captions."""
+    batches = {f"{s} s": [sound(s, 48_000, seed) for seed in range(3)] for s in (2, 7, 10, 25)}
+    batches |= {f"{n} samples": [sound(n / 48_000, seed=1)] for n in (480_001, 480_479, 480_480)}
+    for what, batch in batches.items():
+        theirs = torch.cat([originals.audio([waveform]) for waveform in batch])
+        yield compare(f"audio, {what} at 48 kHz", "laion_clap", ours("clap", "audio", batch), theirs, aim=5e-6)
+    for rate in (16_000, 22_050, 32_000, 44_100):
+        for seconds in (4, 10, 25):
+            batch, paths = [sound(seconds, rate, seed) for seed in range(3)], []
+            for number, waveform in enumerate(batch):
+                paths.append(folder / f"{number}.wav")
+                soundfile.write(paths[-1], waveform.numpy(), rate, subtype="FLOAT")
+            mine = ours("clap", "audio", [resample(waveform, rate, 48_000) for waveform in batch])
+            theirs = torch.cat([originals.files([path]) for path in paths])
+            what = f"audio, {seconds} s from a file at {rate} Hz"
+            yield compare(what, "laion_clap, librosa", mine, theirs, aim=4e-5, cosine=True)
+    texts = [text for text in SHORT if text] + [LONG + " and more" * 20]
+    theirs = torch.from_numpy(originals.clap.get_text_embedding(texts))
+    yield compare("CLAP's text tower", "laion_clap", ours("clap", "text", texts), theirs, aim=5e-6)
+
+
+def joint_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
+    """C-MCR end to end: pictures, captions and sound files to similarities; the difference is that of a cosine."""
+    images, texts, sounds = pictures()[:3], ["a toilet", "BBQ", "a train"], sorted(SAMPLES.glob("*.wav"))
+    for seed in range(3 - len(sounds)):
+        sounds.append(folder / f"{seed}.wav")
+        soundfile.write(sounds[-1], sound(10, 44_100, seed).numpy(), 44_100, subtype="FLOAT")
+    read = [soundfile.read(path, dtype="float32") for path in sounds]
+    mine = {
+        "video": ours("c-mcr", "video", [frames(image) for image in images]),
+        "text": ours("c-mcr", "text", texts),
+        "audio": ours("c-mcr", "audio", [resample(torch.from_numpy(wave), rate, 48_000) for wave, rate in read]),
+    }
+    theirs = {
+        "video": originals.heads["Head_B"](originals.image(images)),
+        "text": originals.heads["Head_B"](originals.text(texts)),
+        "audio": originals.heads["Head_A"](originals.files(sounds)),
+    }
+    for modality in mine:
+        yield compare(f"C-MCR end to end, {modality}", "the chain", mine[modality], theirs[modality], aim=None)
+    for a, b in (("video", "text"), ("text", "audio"), ("video", "audio")):
+        difference = (mine[a].double() @ mine[b].double().T - theirs[a].double() @ theirs[b].double().T).abs().max()
+        yield Row(f"C-MCR end to end, {a}-{b} similarities (9)", "the chain", difference.item(), torch.nan, "", None)
+
+
+def golden(originals: Originals, folder: Path) -> str:
+    """Give the first values of the originals' embeddings, for GOLDEN in tests/test_encoders.py."""
+    soundfile.write(folder / "golden.wav", sound(4, 22_050).numpy(), 22_050, subtype="FLOAT")
+    rows = {
+        "video": originals.image([picture(352, 640)]),
+        "text": originals.text(["a dog barks"]),
+        "audio 2 s": originals.audio([sound(2)]),
+        "audio 25 s": originals.audio([sound(25)]),
+        "audio 22050 Hz": originals.files([folder / "golden.wav"]),
+    }
+    return json.dumps({name: [round(value, 7) for value in row[0, :6].tolist()] for name, row in rows.items()})
+
+
+def spread(ours: Ours) -> str:
+    """Say how far apart the embeddings of different inputs are: a network that ignores its input is always equal."""
+    sounds, images = [sound(10, 48_000, seed) for seed in range(3)], [frames(image) for image in pictures()]
+    parts = []
+    for what, rows in (
+        ("pictures", ours("clip", "video", images)),
+        ("captions", ours("clip", "text", SHORT)),
+        ("sounds", ours("clap", "audio", sounds)),
+    ):
+        cosines = (rows @ rows.T)[~torch.eye(len(rows), dtype=torch.bool)]
+        parts.append(f"{what} {cosines.min():.3f} to {cosines.max():.3f}")
+    return "For scale, the cosines between different inputs: " + ", ".join(parts) + "."
+
+
+def report(weights: Path, originals: Originals, c_mcr: Path | None, folder: Path) -> str:
+    """Compare everything; gives the Markdown page."""
+    ours = Ours(weights)
+    with torch.no_grad():
+        rows = [row for part in (head_and_clip_rows, clap_rows, joint_rows) for row in part(ours, originals, folder)]
+        seeded = (weights / "SEEDED").is_file()
+        introduction = INTRODUCTION.format(
+            weights="seeded weights of full size" if seeded else "given weights",
+            about=f"{SEEDED}\n{spread(ours)}" if seeded else spread(ours),
+            heads="C-MCR's class `CLAPCLIP_Head`" if c_mcr else "their formula in float64 (no `--c-mcr`)",
+        )
+    names = ", ".join(f"`{handle.on(torch.device('cpu')).name}`" for handle in ours.handles.values())
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    table = [
+        "| what | original | largest difference | 1 - cosine | aim | met |",
+        "|---|---|---|---|---|---|",
+        *map(str, rows),
+    ]
+    return "\n".join([introduction, *table, "", f"Encoders: {names}. Versions: {versions}.", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="folder with checkpoints in the public layouts")
+    parser.add_argument("--c-mcr", type=Path, help="checkout of MCR-PEFT/C-MCR")
+    parser.add_argument("--golden", action="store_true", help="also print the numbers that the tests keep")
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/parity.md"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        weights = options.weights or Path(folder, "weights")
+        if options.weights is None:
+            write_seeded(weights)
+        originals = Originals(weights, options.c_mcr)
+        if options.golden:
+            with torch.no_grad():
+                print(golden(originals, Path(folder)), flush=True)
+        page = report(weights, originals, options.c_mcr, Path(folder))
+    print(page)
+    options.output.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
