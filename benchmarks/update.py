@@ -21,7 +21,8 @@ from typing import Any
 
 import librosa
 import torch
-from parity import PACKAGES, Originals, sound, version
+from originals import Originals, sound
+from parity import PACKAGES, version
 from PIL import Image
 from torch.nn.functional import interpolate
 
