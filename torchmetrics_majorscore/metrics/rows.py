@@ -35,7 +35,8 @@ class RowMetric(Metric):
         self.all_pairs = list(pairs)
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
-        self.add_state("fingerprint", torch.tensor(list(fingerprint), dtype=torch.uint8), dist_reduce_fx=_same_fingerprint)
+        digest = torch.tensor(list(fingerprint), dtype=torch.uint8)
+        self.add_state("fingerprint", digest, dist_reduce_fx=_same_fingerprint)
 
     def rows(self) -> dict[str, Any]:
         """Give the samples seen by this process since the last reset, each id once.
