@@ -144,7 +144,7 @@ def original_heads(path: Path, c_mcr: Path | None) -> dict[str, Callable[[Tensor
 
 
 def sound(seconds: float, rate: int = 48_000, seed: int = 0) -> Tensor:
-    """Make a gliding tone with noise, and silence between; the same as in tests/test_encoders.py."""
+    """Make a gliding tone with noise, and silence between; the same as in tests/signals.py."""
     t = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
     noise = 0.1 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     tone = 0.4 * torch.sin(2 * torch.pi * (300 + 100 * seed) * t * (1 + 0.05 * t))
@@ -152,7 +152,7 @@ def sound(seconds: float, rate: int = 48_000, seed: int = 0) -> Tensor:
 
 
 def picture(height: int, width: int) -> Image.Image:
-    """Make a picture of seeded blotches with fine noise; the same as in tests/test_encoders.py."""
+    """Make a picture of seeded blotches with fine noise; the same as in tests/signals.py."""
     generator = torch.Generator().manual_seed(height)
     blotches = torch.randint(30, 226, (1, 3, height // 32 + 1, width // 32 + 1), generator=generator)
     coarse = blotches.repeat_interleave(32, 2).repeat_interleave(32, 3)[..., :height, :width]

@@ -178,7 +178,7 @@ def joint_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
 
 
 def golden(originals: Originals, folder: Path) -> str:
-    """Give the first values of the originals' embeddings, for GOLDEN in tests/test_encoders.py."""
+    """Give the first values of the originals' embeddings, for GOLDEN in tests/test_cmcr.py."""
     soundfile.write(folder / "golden.wav", sound(4, 22_050).numpy(), 22_050, subtype="FLOAT")
     rows = {
         "video": originals.image([picture(352, 640)]),

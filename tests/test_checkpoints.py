@@ -1,0 +1,150 @@
+"""Files of weights: every layout loads, what is missing or wrong is named, and a build leaves no trace."""
+
+import random
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from signals import CPU, picture
+from torch import nn
+from torch.nn.functional import normalize
+
+from torchmetrics_majorscore.encoders import clap, clip, cmcr, shared_encoder
+from torchmetrics_majorscore.encoders import seeded as seeded_files
+from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors
+
+for package in ("open_clip", "transformers"):
+    pytest.importorskip(package)
+
+
+ULIP_HEADS = Path(__file__).parents[2] / "shared/cmcr/ulip_clip.pt"
+
+
+@pytest.fixture
+def tiny_clip(monkeypatch, tmp_path):
+    """Write a small Hugging Face CLIP as its class does; give it, and the folder that our loader reads it from."""
+    import open_clip
+    from transformers import CLIPConfig, CLIPModel
+
+    vision = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"layers": 2, "width": 128, "head_width": 64, "patch_size": 32, "image_size": 224},
+        "text_cfg": {"layers": 2, "width": 64, "heads": 2, "context_length": 77, "vocab_size": 49_408},
+        "quick_gelu": True,
+    }
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: config)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path)
+    return model, tmp_path
+
+
+def test_hugging_face_layout_gives_hugging_faces_embeddings(tiny_clip):
+    theirs, folder = tiny_clip
+    encoder = clip.CLIP(clip.load_network(find_weights(["clip"], folder)))
+    texts, frames = ["a dog", "rain on a roof, again and again and again"], picture(224, 224)
+    with torch.no_grad():
+        pixels = (frames / 255 - torch.tensor(clip.MEAN).view(3, 1, 1)) / torch.tensor(clip.STD).view(3, 1, 1)
+        image = normalize(theirs.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+        text = normalize(theirs.get_text_features(input_ids=encoder.tokenizer(texts)).pooler_output, dim=-1)
+        torch.testing.assert_close(encoder.encode_video([frames]), image, atol=2e-6, rtol=0)
+        torch.testing.assert_close(encoder.encode_text(texts), text, atol=2e-6, rtol=0)
+
+
+def test_both_layouts_of_the_clip_file_give_the_same_bits(tiny_clip, tmp_path):
+    from safetensors.torch import save_file
+
+    theirs, folder = tiny_clip
+    network = clip.load_network(find_weights(["clip"], folder))
+    save_file(network.state_dict(), tmp_path / "open_clip_model.safetensors")
+    again = clip.load_network(find_weights(["clip"], tmp_path)).state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in network.state_dict().items())
+    layer = theirs.vision_model.encoder.layers[1].self_attn
+    joined = torch.cat([layer.q_proj.weight, layer.k_proj.weight, layer.v_proj.weight])
+    assert torch.equal(again["visual.transformer.resblocks.1.attn.in_proj_weight"], joined)
+    assert torch.equal(again["visual.proj"], theirs.visual_projection.weight.T)
+    assert torch.equal(again["text_projection"], theirs.text_projection.weight.T)
+
+
+def test_laion_layout_with_numpy_scalars_loads_without_running_code(tmp_path):
+    torch.save(seeded_files._as_laion_clap({"audio_projection.0.weight": torch.ones(2, 3)}, 0), tmp_path / "a.pt")
+    content = torch.load(tmp_path / "a.pt", weights_only=False)
+    assert isinstance(content["epoch"], np.integer)
+    assert isinstance(content["val_metric"], np.floating)
+    tensors = read_tensors(tmp_path / "a.pt")
+    assert {"audio_projection.0.weight", "text_branch.embeddings.position_ids", "logit_scale_a"} < tensors.keys()
+    torch.save({"state_dict": {"a": torch.ones(1)}, "args": Path("x")}, tmp_path / "b.pt")
+    with pytest.raises(Exception, match=r"(?i)weights.only"):
+        read_tensors(tmp_path / "b.pt")
+
+
+def test_laion_checkpoint_with_more_than_we_need_fits_the_audio_tower(seeded):
+    network = nn.Module()
+    network.audio_projection = nn.Linear(2, 3)
+    tensors = {f"audio_projection.{name}": tensor for name, tensor in nn.Linear(2, 3).state_dict().items()}
+    surplus = {"logit_scale_a": torch.ones(()), "text_branch.embeddings.position_ids": torch.ones(1, 514)}
+    clap._load(network, {**tensors, **surplus}, "a.pt")
+    assert torch.equal(network.audio_projection.weight, tensors["audio_projection.weight"])
+    with pytest.raises(ValueError, match=r"lacks 'audio_projection.bias'"):
+        clap._load(network, {"audio_projection.weight": torch.ones(3, 2)}, "a.pt")
+
+
+@pytest.mark.skipif(not ULIP_HEADS.is_file(), reason="C-MCR's other heads are not here")
+def test_other_heads_of_the_same_authors_are_refused_in_one_line(tmp_path):
+    (tmp_path / "clap_clip.pt").write_bytes(ULIP_HEADS.read_bytes())
+    with pytest.raises(ValueError, match=r"^Expected clap_clip.pt to have 28 tensors, got 14: it .* 'Head_A") as error:
+        cmcr.load_heads(find_weights(["heads"], tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    (tmp_path / "open_clip_model.safetensors").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"lacks 630k-fusion-best.safetensors or 630k-fusion-best.pt; clap_clip"
+    ):
+        shared_encoder("c-mcr", tmp_path)
+    with pytest.raises(FileNotFoundError, match="Expected weights to be a folder"):
+        shared_encoder("c-mcr", tmp_path / "nowhere")
+
+
+def test_an_empty_roberta_vocabulary_is_refused(tmp_path):
+    (tmp_path / "roberta-base").mkdir()
+    (tmp_path / "roberta-base/vocab.json").write_text("{}")
+    (tmp_path / "roberta-base/merges.txt").write_text("#version: 0.2\n")
+    with pytest.raises(ValueError, match="to give 50265 tokens, got"):
+        clap.load_tokenizer(find_weights(["roberta-vocab", "roberta-merges"], tmp_path))
+
+
+def test_build_gives_the_same_weights_wherever_it_is_called_and_leaves_no_trace(seeded):
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    path = list(sys.path)
+    fresh = shared_encoder("c-mcr", "seeded", "before_head")  # another handle, hence a second build
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.inference_mode(), torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            encoder = fresh.on(CPU)
+        assert torch.get_default_dtype() is torch.bfloat16
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert encoder.name == seeded.name
+    for tensor in encoder.state_dict().values():
+        assert tensor.device == CPU
+        assert not tensor.is_inference()
+        assert tensor.dtype is torch.float32 or not tensor.is_floating_point()
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert not any(module.training for module in encoder.modules())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]
+    assert sys.path == path

@@ -1,0 +1,63 @@
+"""CLIP against PIL and plain formulas: one test for each known trap."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from signals import CPU, encode, picture
+from torch.nn.functional import normalize
+
+from torchmetrics_majorscore.encoders import clip
+
+for package in ("open_clip", "torchvision"):
+    pytest.importorskip(package)
+
+
+def test_clip_uses_quickgelu(seeded):
+    network, x = seeded.on(CPU).clip.network, torch.linspace(-4, 4, 101)
+    for block in (*network.visual.transformer.resblocks, *network.transformer.resblocks):
+        torch.testing.assert_close(block.mlp.gelu(x), x * torch.sigmoid(1.702 * x))
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(352, 640), (640, 352), (360, 640), (300, 1000), (150, 200), (224, 224), (227, 225)]
+)
+def test_frames_are_resized_as_pil_and_cropped_at_the_floor(height, width):
+    frames = picture(height, width)
+    short = min(height, width)
+    size = (int(224 * width / short), int(224 * height / short))
+    resized = Image.fromarray(frames[0].permute(1, 2, 0).numpy()).resize(size, Image.Resampling.BICUBIC)
+    left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
+    expected = np.asarray(resized.crop((left, top, left + 224, top + 224))).astype(int)
+    difference = np.abs(clip.prepare_frames(frames)[0].permute(1, 2, 0).numpy() - expected)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.1
+
+
+def test_a_caption_over_77_tokens_warns_and_is_cut(seeded):
+    words = ["train"] * 75
+    exact = encode(seeded, "text", [" ".join(words)])
+    with pytest.warns(UserWarning, match="A caption of 79 tokens is cut to 77"):
+        cut = encode(seeded, "text", [" ".join([*words, "dog", "dog"])])
+    assert torch.equal(cut, exact)
+
+
+def test_pool_before_head_is_the_head_of_the_mean(seeded):
+    inner, batch = (
+        seeded.on(CPU).clip,
+        [torch.cat([picture(224, 224), picture(225, 224)[..., 1:, :]]), picture(226, 224)],
+    )
+    network, head = inner.network, inner.head
+    with torch.no_grad():
+        frames = torch.cat([clip.prepare_frames(frames) for frames in batch])
+        pixels = (frames / 255 - torch.tensor(clip.MEAN).view(3, 1, 1)) / torch.tensor(clip.STD).view(3, 1, 1)
+        a, b, c = normalize(network.encode_image(pixels), dim=-1)
+        before = normalize(head(normalize(torch.stack([(a + b) / 2, c]), dim=-1)), dim=-1)
+        joint = normalize(head(torch.stack([a, b, c])), dim=-1)
+        after = normalize(torch.stack([(joint[0] + joint[1]) / 2, joint[2]]), dim=-1)
+        torch.testing.assert_close(
+            clip.CLIP(network, head, "before_head").encode_video(batch), before, atol=2e-6, rtol=0
+        )
+        torch.testing.assert_close(clip.CLIP(network, head, "after_head").encode_video(batch), after, atol=2e-6, rtol=0)
+    assert (before[0] - after[0]).abs().max() > 1e-4
+    torch.testing.assert_close(before[1], after[1], atol=2e-6, rtol=0)

@@ -1,0 +1,180 @@
+"""What a metric holds: its rows through forward, reset, merge, copies, casts and modes, and no weights."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from given import FOUR, Plain, close, embed, mean
+from torchmetrics import MetricCollection
+
+from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore.functional import major_score
+
+ALL = [
+    lambda **options: MAJORScore(encoder=None, **options),
+    lambda **options: MAJORScore("sum", encoder=None, pairs="all", **options),
+    lambda **options: FairScore(None, **options),
+    lambda **options: MAJORScores(None, **options),
+    lambda **options: MetricCollection([MAJORScore("sum", None, **options), FairScore(None, **options)]),
+]
+
+
+def equal(one, other):
+    one, other = (value if isinstance(value, dict) else {"": value} for value in (one, other))
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def of(make, *batches):
+    metric = make()
+    for batch in batches:
+        metric.update(embeddings=batch)
+    return metric.compute()
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("options", [{}, {"compute_on_cpu": True}])
+@pytest.mark.parametrize("calls", ["ff", "uf", "fu", "ufuf", "uuff", "fuc"])
+def test_forward_is_update_and_compute_of_the_batch_and_accumulates(make, options, calls):
+    metric, seen = make(**options), []
+    for step, call in enumerate(calls):
+        batch = embed(2 + step, seed=step)
+        if call == "c":
+            metric.compute()
+            continue
+        seen.append(batch)
+        if call == "u":
+            metric.update(embeddings=batch)
+        else:
+            assert equal(metric(embeddings=batch), of(make, batch))
+    assert equal(metric.compute(), of(make, *seen))
+    members = metric.values() if isinstance(metric, MetricCollection) else [metric]
+    assert [len(member.rows()["id"]) for member in members] == [sum(len(b["text"]) for b in seen)] * len(members)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_reset(make):
+    metric = make()
+    metric.update(embeddings=embed())
+    metric.compute()
+    metric.reset()
+    assert len(next(iter(metric.values())).rows()["id"] if isinstance(metric, MetricCollection) else metric.ids) == 0
+    metric.update(embeddings=embed(seed=1))
+    assert equal(metric.compute(), of(make, embed(seed=1)))
+
+
+def test_metrics_of_one_collection_that_differ_keep_their_own_rows():
+    # Their first batch gives equal states; torchmetrics must not take them for the same metric.
+    scores = MetricCollection({"a": MAJORScore(encoder=None), "b": MAJORScore(encoder=None, fps=8)})
+    scores.update(embeddings=embed())
+    assert len(scores.compute_groups) == 2
+    scores = MetricCollection({"a": MAJORScore(encoder=None), "b": FairScore(None)})
+    scores.update(embeddings=embed())
+    assert len(scores.compute_groups) == 1
+
+
+@pytest.mark.parametrize("form", ["metric", "dict"])
+def test_merge_state(form):
+    one, other = MAJORScore(encoder=None), MAJORScore(encoder=None)
+    one.update(embeddings=embed(), ids=range(5))
+    other.update(embeddings=embed(3, seed=1), ids=[7, 8, 9])
+    other.update(embeddings={name: e[:1] for name, e in embed().items()}, ids=[0])  # the padding of a sampler
+    one.merge_state(other if form == "metric" else other.metric_state)
+    assert one.rows()["id"] == [0, 1, 2, 3, 4, 7, 8, 9]
+    assert torch.equal(one.compute(), of(ALL[0], embed(), embed(3, seed=1)))
+
+
+DIFFERENT = [
+    (MAJORScore(encoder=Plain("one")), MAJORScore(encoder=Plain("two"))),
+    (MAJORScore(encoder=None), MAJORScore(encoder=Plain("one"))),
+    (MAJORScore(encoder=None), MAJORScore(encoder=None, modalities=FOUR)),
+    (FairScore(encoder=None, sample_rate=16_000), FairScore(encoder=None, sample_rate=48_000)),
+    (MAJORScore(encoder=None, fps=8), MAJORScore(encoder=None, fps=25)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_merge_state_of_something_else_is_an_error(one, other):
+    with pytest.raises(ValueError, match="states of one kind of metric, got states with different encoders or options"):
+        one.merge_state(other)
+
+
+@pytest.mark.parametrize("name", ["one"])
+def test_merge_state_of_equal_encoders_of_two_processes(name):
+    one, other = MAJORScore(encoder=Plain(name)), MAJORScore(encoder=Plain(name))
+    for seed, metric in enumerate((one, other)):
+        metric.update(embeddings=embed(seed=seed))
+    one.merge_state(other)
+    assert len(one.rows()["id"]) == 10
+
+
+def test_a_refused_merge_leaves_the_rows_as_they_were():
+    one, other = MAJORScore(encoder=None), MAJORScore(encoder=None, fps=8)
+    for seed, metric in enumerate((one, other)):
+        metric.update(embeddings=embed(seed=seed))
+    with pytest.raises(ValueError, match="different encoders"):
+        one.merge_state(other)
+    assert len(one.rows()["id"]) == 5
+
+
+def test_compute_after_a_merge_is_of_all_rows():
+    one, other = MAJORScore(encoder=None), MAJORScore(encoder=None)
+    for seed, metric in enumerate((one, other)):
+        metric.update(embeddings=embed(seed=seed))
+        metric.compute()
+    one.merge_state(other)
+    assert torch.equal(one.compute(), of(ALL[0], embed(), embed(seed=1)))
+
+
+def test_of_conflicting_rows_the_first_stays_in_a_merge():
+    one, other = MAJORScore(encoder=None), MAJORScore(encoder=None)
+    for seed, metric in enumerate((one, other)):
+        metric.update(embeddings=embed(seed=seed), ids=range(5))
+    before = one.rows()
+    one.merge_state(other)
+    with pytest.warns(UserWarning, match="the first row of each was kept"):
+        assert torch.equal(one.rows()["video-text"], before["video-text"])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda metric: pickle.loads(pickle.dumps(metric))])
+def test_a_copy_has_rows_of_its_own(copied):
+    metric = MAJORScore(encoder=None)
+    metric.update(embeddings=embed())
+    other = copied(metric)
+    other.update(embeddings=embed(seed=1))
+    assert len(metric.rows()["id"]) == 5
+    assert torch.equal(metric.compute(), of(ALL[0], embed()))
+    assert torch.equal(other.compute(), of(ALL[0], embed(), embed(seed=1)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_embeddings_of_any_dtype_and_a_metric_that_is_cast(dtype):
+    metric = MAJORScore(encoder=None).to(dtype).half().double()
+    batch = {name: e.to(dtype).requires_grad_() for name, e in embed().items()}
+    metric.update(embeddings=batch)
+    torch.nn.ModuleList([metric]).half().to(torch.float16)  # as the module does that holds the metric
+    value = metric.compute()
+    close(value, mean(major_score(batch).detach()))
+    assert (value.dtype, value.requires_grad) == (torch.float32, False)
+    assert metric.rows()["video-text"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_update_in_inference_mode(inference):
+    metric = MAJORScore(encoder=None)
+    with torch.inference_mode(inference):
+        metric.update(embeddings=embed())
+    metric.update(embeddings=embed(seed=1))
+    assert torch.equal(metric.compute(), of(ALL[0], embed(), embed(seed=1)))
+
+
+def test_named_encoders_need_no_weights_to_be_named(monkeypatch):
+    monkeypatch.delenv("MAJORSCORE_WEIGHTS", raising=False)
+    for metric in (MAJORScore(), FairScore(), CLIPCLAPScore(), MAJORScores()):
+        members = metric.values() if isinstance(metric, MetricCollection) else [metric]
+        for member in members:
+            assert all(not space.encoder._replicas for space in member._spaces)
+            assert list(member.parameters()) == []
+    metric = MAJORScore()
+    metric.update(embeddings=embed())
+    assert torch.equal(metric.compute(), of(ALL[0], embed()))
