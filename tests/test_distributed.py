@@ -103,6 +103,9 @@ MISMATCHES = {
     "modalities": [
         lambda m=m: MAJORScore(encoder=None, modalities=m) for m in (("video", "text", "audio"), ("text", "audio"))
     ],
+    "combine": [lambda c=c: MAJORScore(c, None) for c in ("sum", "product")],
+    "pairs": [lambda pairs=pairs: MAJORScore(encoder=None, pairs=pairs) for pairs in ("text", "all")],
+    "nan_strategy": [lambda nan=nan: FairScore(None, nan_strategy=nan) for nan in ("ignore", "error")],
 }
 
 

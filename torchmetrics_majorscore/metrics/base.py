@@ -219,6 +219,9 @@ class SimilarityMetric(RowMetric):
     def _score(self, similarities: Tensor) -> Tensor:
         """Map the selected similarities, float64 (N, K), to one score per sample (N,)."""
 
+    def _choices(self) -> list[object]:
+        return [type(self).__name__, self._pairs, self.nan_strategy]
+
     @property
     def _pair_names(self) -> str:
         return ", ".join("-".join(pair) for pair in self._pairs)

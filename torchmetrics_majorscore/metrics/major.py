@@ -44,6 +44,9 @@ class CombinedSimilarity(SimilarityMetric):
                 stacklevel=4,
             )
 
+    def _choices(self) -> list[object]:
+        return [*super()._choices(), self.combine, self.absolute]
+
     def _signature(self) -> list[str]:
         encoder, pairs, *rest = super()._signature()
         return [encoder, pairs, f"comb:{self.combine}", *(["abs"] if self.absolute else []), *rest]

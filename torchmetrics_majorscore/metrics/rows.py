@@ -1,6 +1,8 @@
 """Rows as the state of a metric: one per sample, its id and its similarities; exact for any order and any ranks."""
 
+import hashlib
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +39,10 @@ class RowMetric(Metric):
         self.add_state("similarities", [], dist_reduce_fx="cat")
         digest = torch.tensor(list(fingerprint), dtype=torch.uint8)
         self.add_state("fingerprint", digest, dist_reduce_fx=_same_fingerprint)
+
+    @abstractmethod
+    def _choices(self) -> list[object]:
+        """Give all that makes ``compute`` differ over the same rows, alike on every rank."""
 
     def rows(self) -> dict[str, Any]:
         """Give the samples seen by this process since the last reset, each id once.
@@ -88,11 +94,14 @@ class RowMetric(Metric):
             ids, similarities = torch.cat(self.ids), torch.cat(self.similarities)
             rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
-        own = self.fingerprint[:8].clone().view(torch.int32).to(self.device)
+        # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
+        choices = repr((self.fingerprint[:8].tolist(), self._choices())).encode()
+        own = torch.frombuffer(bytearray(hashlib.blake2b(choices, digest_size=8).digest()), dtype=torch.int32)
+        own = own.to(self.device)
         header = torch.cat([own, own.new_zeros(packed.shape[1] - 2)])
         gathered = dist_sync_fn(torch.cat([header[None], packed]), group=process_group or self.process_group)
         if any(not torch.equal(part[0, :2], own) for part in gathered):
-            raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or input options.")
+            raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or options.")
         # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
         numbers = [part[1:, :2].clone(memory_format=torch.contiguous_format) for part in gathered]
         self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
