@@ -1,4 +1,4 @@
-"""Behaviour inside a training run, on one process: checkpoints, modes, inference_mode.
+"""Behaviour inside a training run, on one process: checkpoints, modes, inference_mode, meta devices.
 
 A check is a function of ``make``, which builds a metric around an encoder. Checks that a first attempt would fail are
 also run on ``NaiveMAJORScore`` and must fail there, so that they are known to bite.
@@ -147,6 +147,23 @@ def check_inference_mode(make):
         assert bits(metric.compute()) == expected
     sum(waveform.square().sum() for waveform in generated).backward()
     assert all(waveform.grad is not None for waveform in generated)
+
+
+# 13 Build contexts, as far as a metric goes (the encoders' own are in test_cmcr.py)
+
+
+@pytest.mark.parametrize("move", ["to_empty", "to"])
+def test_built_under_a_meta_device(move):
+    samples, usual = make_samples(3), ours(TinyEncoder())
+    encoder = TinyEncoder()
+    with torch.device("meta"):
+        parent = nn.Module()
+        parent.layer, parent.metric = nn.Linear(2, 2), ours(encoder)
+    parent = parent.to_empty(device="cpu") if move == "to_empty" else parent
+    usual.update(**samples)
+    parent.metric.update(**samples)
+    assert torch.equal(parent.metric.compute(), usual.compute())
+    parent.metric.merge_state(usual)  # the fingerprint has kept its value
 
 
 # Each check passes on ours and fails on the naive metric.

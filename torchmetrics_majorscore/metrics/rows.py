@@ -34,10 +34,12 @@ class RowMetric(Metric):
 
     def __init__(self, pairs: Sequence[Pair], fingerprint: bytes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
+            self._device = torch.device("cpu")
         self.all_pairs = list(pairs)
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
-        digest = torch.tensor(list(fingerprint), dtype=torch.uint8)
+        digest = torch.tensor(list(fingerprint), dtype=torch.uint8, device=self._device)
         self.add_state("fingerprint", digest, dist_reduce_fx=_same_fingerprint)
 
     @abstractmethod
@@ -163,7 +165,9 @@ class RowMetric(Metric):
         self.ids, self.similarities = [], []
         super().reset()
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> "RowMetric":
+    def _apply(  # type: ignore[override]
+        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "", recurse: bool = True
+    ) -> "RowMetric":
         """Follow the parent to another device, never to another dtype: rows are float32 and int64."""
 
         def move(tensor: Tensor) -> Tensor:
