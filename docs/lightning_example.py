@@ -24,7 +24,9 @@ from torchmetrics_majorscore.media import read_clip, read_manifest
 
 SAMPLE_RATE, FPS = 16_000, 2
 WINDOW, HOP = 512, 160
-MANIFEST = Path(__file__).parents[2] / "shared/media/manifest.csv"
+# The real clips of the developers if they are there, else the three tiny ones beside this file.
+MANIFESTS = (Path(__file__).parents[2] / "shared/media/manifest.csv", Path(__file__).parent / "clips/manifest.csv")
+MANIFEST = next(path for path in MANIFESTS if path.is_file())
 
 
 class VideoToAudio(LightningModule):

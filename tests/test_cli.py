@@ -153,6 +153,20 @@ def test_a_table_of_another_signature_or_manifest_is_refused(tmp_path, capsys):
     assert score(write_manifest(tmp_path, f"ball,{CLIPS / 'ball.mp4'},,a ball"), output) == 2
     assert "holds 2 ids that are not to be scored, e.g. 'disc'" in capsys.readouterr().err
     assert output.read_bytes() == before
+    assert score(CLIPS / "manifest.csv", CLIPS / "manifest.csv") == 2
+    assert "is no table of this command" in capsys.readouterr().err
+    assert score(CLIPS / "manifest.csv", tmp_path / "scores.json") == 2
+    assert "is the summary's ending" in capsys.readouterr().err
+
+
+def test_failed_clips_are_tried_again_on_request(tmp_path):
+    manifest = write_manifest(tmp_path, f"ball,{CLIPS / 'ball.mp4'},,a ball", "late,late.mp4,,a disc")
+    output = tmp_path / "s.csv"
+    assert score(manifest, output) == 1
+    (tmp_path / "late.mp4").write_bytes((CLIPS / "disc.mp4").read_bytes())
+    assert score(manifest, output) == 1
+    assert score(manifest, output, "--retry-failed") == 0
+    assert [row["error"] for row in table(output).values()] == ["", ""]
 
 
 def test_kill_loses_no_finished_row(tmp_path):
@@ -212,6 +226,9 @@ def test_convert_writes_the_same_tensors(tmp_path, capsys):
         (["score", str(CLIPS / "manifest.csv"), "--weights", "nowhere"], "Expected weights to be a folder"),
         (["score", str(CLIPS / "manifest.csv"), "--weights", "seeded", "--pairs", "video-smell"], "video-smell"),
         (["weights", "convert", "nowhere.pt"], "nowhere.pt"),
+        (["weights", "convert", str(CLIPS / "ball.mp4")], "checkpoint of tensors"),
+        (["score", str(CLIPS / "manifest.csv"), "--weights", "seeded", "--device", "gpu"], "got 'gpu'"),
+        (["score", str(CLIPS / "manifest.csv"), "--weights", "seeded", "--batch-size", "0"], "batch_size"),
         (["score", str(CLIPS / "manifest.csv"), "--weights", "seeded", "--baseline"], "majorscore weights seeded"),
     ],
 )

@@ -106,7 +106,7 @@ EMPTY, VECTOR = torch.empty(2, 0), torch.ones(3)
     [
         (lambda e: major_score(e, "mean"), r"combine to be one of \['sum', 'product', 'average'\], got 'mean'"),
         (lambda e: select_pairs(["video", "text"], "smell"), r"'all', one of \['video', 'text'\].*got 'smell'"),
-        (lambda e: major_score(e, pairs="video-text"), "got 'video-text'"),
+        (lambda e: major_score(e, pairs="video-smell"), "video-text, video-audio, text-audio, got 'video-smell'"),
         (lambda e: major_score(e, pairs=["video-smell"]), "video-text, video-audio, text-audio, got 'video-smell'"),
         (lambda e: major_score(e, pairs=[("text", "text")]), r"got \('text', 'text'\)"),
         (lambda e: major_score(e, pairs=("video", "text")), "each pair to be one of .*, got 'video'"),

@@ -158,3 +158,9 @@ def test_real_manifests() -> None:
     assert len(vggsound) == 15221
     assert len({entry.text for entry in vggsound}) == 309
     assert {entry.id for entry in vggsound if entry.video and entry.video.is_file()} >= {"-1pRmoJIGQc_000010"}
+
+
+@pytest.mark.parametrize("column", ["text", "caption", "label"])
+def test_names_of_the_caption_column(tmp_path, column):
+    (tmp_path / "m.csv").write_text(f"id,video,{column}\na,a.mp4,a dog\n")
+    assert read_manifest(tmp_path / "m.csv")[0].text == "a dog"

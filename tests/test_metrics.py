@@ -14,13 +14,13 @@ COMBINE = ("sum", "product", "average")
 PAIRS = ["text", "all", ["audio-video", "text-video"]]
 BASELINE = {"clip": None, "clap": None}
 SIGNATURES = {
-    "majorscore|enc:given|pairs:text|comb:average": lambda: MAJORScore(encoder=None),
+    "majorscore|enc:given|pairs:video-text+text-audio|comb:average": lambda: MAJORScore(encoder=None),
     "majorscore|enc:given|pairs:video-audio|comb:product|abs": lambda: MAJORScore(
         "product", None, pairs=["audio-video"], absolute=True
     ),
-    "fairscore|enc:given|pairs:all": lambda: FairScore(None),
-    "fairscore|enc:plain@7|pairs:text|fps:1": lambda: FairScore(Plain("plain@7"), pairs="text"),
-    "clipclapscore|enc:given|pairs:text|comb:sum": lambda: CLIPCLAPScore("sum", **BASELINE),
+    "fairscore|enc:given|pairs:video-text+video-audio+text-audio": lambda: FairScore(None),
+    "fairscore|enc:plain@7|pairs:video-text+text-audio|fps:1": lambda: FairScore(Plain("plain@7"), pairs="text"),
+    "clipclapscore|enc:given|pairs:video-text+text-audio|comb:sum": lambda: CLIPCLAPScore("sum", **BASELINE),
     "clipclapscore|enc:a+b|pairs:text-audio|comb:average|fps:1": lambda: CLIPCLAPScore(
         clip=Plain("a"), clap=Plain("b"), pairs=["audio-text"]
     ),
@@ -97,19 +97,17 @@ def test_the_mean_of_products_is_not_the_product_of_means():
     assert metric.compute() == 0.5
 
 
-def test_rows_are_sorted_and_give_the_ids_back():
+def test_rows_keep_their_order_and_give_the_ids_back():
     batch = embed(6)
     ids = ["b", 3, "a", -(2**63) + 1, 2**63 - 1, "ü"]
     metric = MAJORScore(encoder=None)
     metric.update(embeddings=batch, ids=ids)
     metric.update(embeddings=embed(2, seed=1))
+    metric.update(embeddings=batch, ids=ids)
     rows = metric.rows()
     assert list(rows) == ["id", "video-text", "video-audio", "text-audio"]
-    assert rows["id"][:2] == [None, None]
-    assert sorted(map(str, rows["id"][2:])) == sorted(map(str, ids))
-    ints = [one for one in rows["id"] if isinstance(one, int)]
-    assert ints == [-(2**63) + 1, 3, 2**63 - 1]
-    assert torch.equal(rows["video-text"][:2], pair_similarities(embed(2, seed=1), ["video-text"])[:, 0])
+    assert rows["id"] == [*ids, None, None]
+    assert torch.equal(rows["video-text"][6:], pair_similarities(embed(2, seed=1), ["video-text"])[:, 0])
     for pair in ("video-text", "video-audio", "text-audio"):
         column = pair_similarities(batch, [pair])[:, 0]
         assert [rows[pair][rows["id"].index(one)] for one in ids] == column.tolist()
@@ -185,6 +183,13 @@ def test_two_negative_similarities_warn_once():
 @pytest.mark.parametrize("expected", SIGNATURES)
 def test_signature(expected):
     assert SIGNATURES[expected]().signature == f"{expected}|v:{package.__version__}"
+
+
+def test_signature_of_a_collection_and_repr():
+    expected = f"majorscore|enc:given|pairs:video-audio|v:{package.__version__}"
+    assert MAJORScores(None, pairs=["video-audio"]).signature == expected
+    assert "product" in repr(MAJORScore("product", None))
+    assert "encoder=given" in repr(FairScore(None))
 
 
 @pytest.mark.parametrize("make", [lambda: MAJORScore(encoder=None), lambda: FairScore(None), lambda: MAJORScores(None)])

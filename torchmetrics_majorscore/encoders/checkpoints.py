@@ -57,7 +57,7 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None) -> Wei
     Raises:
         FileNotFoundError: the folder or a file in it is missing; the message names all of them.
     """
-    weights = weights if weights is not None else os.environ.get(ENVIRONMENT)
+    weights = weights or os.environ.get(ENVIRONMENT) or None
     if weights is None:
         return Weights("|".join(CHECKPOINTS[file].revision for file in files))
     if str(weights) == "seeded":
@@ -125,7 +125,15 @@ def _unpickle(path: Path) -> dict[str, Any]:
     # Files written under NumPy 1 name numpy.core, under NumPy 2 numpy._core.
     names: list[Any] = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     with torch.serialization.safe_globals([*numbers, *names]):
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        try:
+            return dict(torch.load(path, map_location="cpu", weights_only=True))
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # torch.load lets through whatever its unpickler stumbles over
+            kind = type(error).__name__
+            raise ValueError(
+                f"Expected {path} to open with weights_only=True, as a checkpoint of tensors, got {kind}."
+            ) from error
 
 
 def convert(path: Path) -> Path:
@@ -143,6 +151,8 @@ def convert(path: Path) -> Path:
     needs_extra("safetensors", "cmcr")
     from safetensors.torch import save_file
 
+    if path.suffix == ".safetensors":
+        raise ValueError(f"Expected a pickled checkpoint to convert, got {path}.")
     tensors = {name: tensor.contiguous() for name, tensor in read_tensors(path).items()}
     target = path.with_suffix(".safetensors")
     save_file(tensors, target, metadata={"source": path.name, "source_sha256": file_sha256(path)})

@@ -158,6 +158,10 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool) -> SharedEncoder
 
 
 def _by_object(encoder: JointEncoder) -> SharedEncoder:
+    if isinstance(encoder, type):
+        raise TypeError(
+            f"Expected an encoder object, got the class {encoder.__qualname__}: pass {encoder.__qualname__}()."
+        )
     missing = [part for part in ("name", "modalities") if not hasattr(encoder, part)]
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):

@@ -33,7 +33,8 @@ class ScoreOptions:
         baseline: whether to add ``clipscore`` and ``clapscore``, cosines in CLIP's and CLAP's own spaces.
         batch_size: clips per encoder call.
         workers: decoding threads.
-        device: where the encoder runs.
+        device: where the encoder runs; None for a GPU if there is one.
+        retry_failed: whether clips whose row has an error are scored again when a table is continued.
     """
 
     weights: str | Path | None = None
@@ -43,7 +44,12 @@ class ScoreOptions:
     baseline: bool = False
     batch_size: int = 8
     workers: int = 2
-    device: str = "cpu"
+    device: str | None = None
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 1:
+            raise ValueError(f"Expected batch_size and workers >= 1, got {self.batch_size} and {self.workers}.")
 
 
 def score_clips(
@@ -69,7 +75,7 @@ def score_clips(
         FileNotFoundError: weights are missing.
     """
     scorer = _Scorer(options)
-    table = ScoreTable(output, scorer.columns, scorer.signature, [entry.id for entry in entries])
+    table = ScoreTable(output, scorer.columns, scorer.signature, [entry.id for entry in entries], options.retry_failed)
     for _ in table.rows:
         on_row()
     waiting = [entry for entry in entries if entry.id not in table.rows]
@@ -139,8 +145,9 @@ class _Scorer:
         self.chosen = [self.every.index(pair) for pair in select_pairs(("video", "text", "audio"), options.pairs)]
         if options.baseline:
             self.metrics["baseline"] = CLIPCLAPScore(weights=options.weights, **common)
+        self.device = _device(options.device)
         for metric in self.metrics.values():
-            metric.to(options.device)
+            metric.to(self.device)
         names = [f"similarity_{'_'.join(pair)}" for pair in self.every]
         self.columns = [*names, *(f"majorscore_{combine}" for combine in COMBINATIONS), "fairscore"]
         self.columns += ["clipscore", "clapscore"] if options.baseline else []
@@ -148,9 +155,9 @@ class _Scorer:
     @property
     def signature(self) -> str:
         """The joint metric's signature with the pairs of the MAJORScores, and the baseline's encoders; builds them."""
-        given = self.options.pairs
-        pairs = given if isinstance(given, str) else "+".join("-".join(self.every[column]) for column in self.chosen)
-        joint: str = self.metrics["similarity"].signature.replace("pairs:all|comb:sum", f"pairs:{pairs}")
+        kind, encoder, _, _, *rest = self.metrics["similarity"].signature.split("|")
+        pairs = "+".join("-".join(self.every[column]) for column in self.chosen)
+        joint = "|".join([kind, encoder, f"pairs:{pairs}", *rest])
         if "baseline" in self.metrics:
             joint += self.metrics["baseline"].signature.split("|")[1].replace("enc:", "|base:")
         return joint
@@ -204,4 +211,12 @@ class _Scorer:
         """Mix to mono and bring to the encoder's rate, since the files of a batch differ in theirs."""
         if clip.waveform is None or clip.sample_rate is None:
             return None
-        return resample(clip.waveform.to(self.options.device).mean(dim=0), clip.sample_rate, self.sample_rate)
+        return resample(clip.waveform.to(self.device).mean(dim=0), clip.sample_rate, self.sample_rate)
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"Expected device to be cpu or a GPU of this machine, got {name!r}.") from error

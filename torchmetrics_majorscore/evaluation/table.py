@@ -13,26 +13,32 @@ class ScoreTable:
     """A CSV file with one row per clip, and a JSON file of the same name with the signature and the summary.
 
     Each row is on disk as soon as it is added. Opening the table again keeps its finished rows; a row that was cut off
-    while it was written is dropped. A failed clip is a finished row: remove it from the file to try it again.
+    while it was written is dropped. A failed clip is a finished row.
 
     Args:
         path: the CSV file; it may exist.
         columns: names of the value columns, between ``id`` and ``error``.
         signature: every choice that moves a value; a table is never continued with another one.
         ids: the ids that may occur.
+        retry_failed: whether rows with an error are dropped, to be scored again.
 
     Raises:
-        ValueError: the existing file has other columns, another signature, or an id that is not in ``ids``.
+        ValueError: the existing file has other columns, another signature, or an id that is not in ``ids``; or the
+            path ends in ``.json``, which is the summary's.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], signature: str, ids: Iterable[str]) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str], signature: str, ids: Iterable[str], retry_failed: bool = False
+    ) -> None:
+        if path.suffix.lower() == ".json":
+            raise ValueError(f"Expected a table that is not named .json, which is the summary's ending, got {path}.")
         self.path = path
         self.columns = list(columns)
         self.signature = signature
         self.rows: dict[str, dict[str, str]] = {}
         header = ["id", *self.columns, "error"]
         if path.exists() and self._finished():
-            self._keep_finished(header, set(ids))
+            self._keep_finished(header, set(ids), retry_failed)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_line(header), encoding="utf-8")
@@ -84,18 +90,21 @@ class ScoreTable:
         text = self.path.read_bytes().decode("utf-8", errors="ignore")
         return text[: text.rfind("\n") + 1]
 
-    def _keep_finished(self, header: list[str], ids: set[str]) -> None:
+    def _keep_finished(self, header: list[str], ids: set[str], retry_failed: bool) -> None:
         text = self._finished()
         rows = list(csv.reader(io.StringIO(text, newline="")))
         recorded = json.loads(self.summary_path.read_text()).get("signature") if self.summary_path.exists() else None
+        if recorded is None:
+            raise ValueError(f"{self.path} exists and is no table of this command; choose another output.")
         if recorded != self.signature:
             raise ValueError(f"{self.path} was written with signature {recorded}, now it is {self.signature}.")
         if rows[0] != header or any(len(row) != len(header) for row in rows):
             raise ValueError(f"Expected {self.path} to have the columns {', '.join(header)}, got {', '.join(rows[0])}.")
-        self.rows = {row[0]: dict(zip(header, row, strict=True)) for row in rows[1:]}
+        kept = [row for row in rows[1:] if not (retry_failed and row[-1])]
+        self.rows = {row[0]: dict(zip(header, row, strict=True)) for row in kept}
         if unknown := self.rows.keys() - ids:
             raise ValueError(f"{self.path} holds {len(unknown)} ids that are not to be scored, e.g. {min(unknown)!r}.")
-        self.path.write_text(text, encoding="utf-8", newline="")
+        self.path.write_text("".join(map(_line, [header, *kept])), encoding="utf-8", newline="")
 
     def _write_summary(self, summary: Mapping[str, Any]) -> None:
         self.summary_path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -59,7 +59,8 @@ def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]
     Args:
         modalities: names of the modalities, for example ``("video", "text", "audio")``.
         pairs: a modality, for all pairs that contain it (``"text"``: the text-anchored pairs of the paper);
-            ``"all"`` for all C(M, 2) pairs; or a list of pairs, each a tuple or a string like ``"video-text"``.
+            ``"all"`` for all C(M, 2) pairs; or one pair like ``"video-text"``, or a list of pairs, each a tuple or such
+            a string.
 
     Returns:
         The pairs, each in the order of ``modalities``.
@@ -72,6 +73,8 @@ def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]
         [('video', 'text'), ('text', 'audio')]
     """
     every = list(combinations(modalities, 2))
+    if isinstance(pairs, str) and "-" in pairs:
+        pairs = [pairs]
     if isinstance(pairs, str) or not isinstance(pairs, Sequence):
         chosen = every if pairs == "all" else [pair for pair in every if pairs in pair]
     else:

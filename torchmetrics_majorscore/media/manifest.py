@@ -4,7 +4,7 @@
 |---|---|
 | ``id`` | name of the clip, unique; without this column the video's (else the audio's) file name without its suffix |
 | ``video``, ``audio`` | files; an empty ``audio`` is the video's own track |
-| ``text`` or ``label`` | caption |
+| ``text``, ``caption`` or ``label`` | caption |
 | ``start``, ``end`` | window in seconds |
 
 Other columns are ignored. Without ``video`` and ``audio`` columns (VGGSound lists), each id is looked up in the folder.
@@ -23,7 +23,7 @@ from typing import Any
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
-_COLUMNS = ("id", "video", "audio", "text", "label", "start", "end")
+_COLUMNS = ("id", "video", "audio", "text", "caption", "label", "start", "end")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -164,7 +164,14 @@ def _entry(row: dict[str, Any], base: Path, lookup: dict[str, Path] | None, plac
     start, end = _seconds(values["start"], "start", place) or 0.0, _seconds(values["end"], "end", place)
     if end is not None and end <= start:
         raise ValueError(f"Expected start < end, got start={start} and end={end} in {place}")
-    return Entry(values["id"] or source.stem, video, audio, values["text"] or values["label"] or None, start, end)
+    return Entry(
+        values["id"] or source.stem,
+        video,
+        audio,
+        values["text"] or values["caption"] or values["label"] or None,
+        start,
+        end,
+    )
 
 
 def _text(value: Any, name: str, place: str) -> str:

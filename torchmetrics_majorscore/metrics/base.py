@@ -65,7 +65,6 @@ class SimilarityMetric(RowMetric):
         if apart := [pair for pair in self._pairs if pair not in every]:
             names = ", ".join("-".join(pair) for pair in every)
             raise ValueError(f"Expected pairs out of {names}, got {'-'.join(apart[0])}, which share no space.")
-        self._given_pairs = pairs
         self._columns = [self.all_pairs.index(pair) for pair in self._pairs]
 
     def update(
@@ -219,6 +218,11 @@ class SimilarityMetric(RowMetric):
     def _score(self, similarities: Tensor) -> Tensor:
         """Map the selected similarities, float64 (N, K), to one score per sample (N,)."""
 
+    def extra_repr(self) -> str:
+        """Say in ``repr`` what tells metrics apart."""
+        keys = [space.encoder.portable_key.split("|")[0] if space.encoder else "given" for space in self._spaces]
+        return ", ".join([*map(str, self._choices()[1:]), f"encoder={'+'.join(keys)}"])
+
     def _choices(self) -> list[object]:
         return [type(self).__name__, self._pairs, self.nan_strategy]
 
@@ -236,7 +240,7 @@ class SimilarityMetric(RowMetric):
 
         encoders = [space.encoder for space in self._spaces if space.encoder]
         names = "+".join(encoder.name for encoder in encoders) or "given"
-        pairs = self._given_pairs if isinstance(self._given_pairs, str) else "+".join(map("-".join, self._pairs))
+        pairs = "+".join(map("-".join, self._pairs))
         pools = {encoder.pool for encoder in encoders if encoder.pool}
         frames = [*(["fps:1"] if encoders else []), *(f"pool:{pool.removesuffix('_head')}" for pool in pools)]
         return [f"enc:{names}", f"pairs:{pairs}", *frames, f"v:{__version__}"]

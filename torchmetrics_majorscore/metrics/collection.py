@@ -14,7 +14,8 @@ from torchmetrics_majorscore.metrics.major import MAJORScore
 class MAJORScores(MetricCollection):
     """MAJORScore sum, product and average, FairScore, and the mean similarity of each pair.
 
-    The members share their rows: each batch is encoded once, in ``update`` and in ``forward``.
+    The members share their rows: each batch is encoded once, in ``update`` and in ``forward``. All modalities are
+    needed, whatever the ``pairs``.
 
     Args:
         encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
@@ -51,6 +52,12 @@ class MAJORScores(MetricCollection):
         for pair in fair.all_pairs:
             metrics[f"similarity_{'_'.join(pair)}"] = MAJORScore("sum", encoder, pairs=[pair], **options)
         super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])
+
+    @property
+    def signature(self) -> str:
+        """Every choice that moves the values, in one line; the pairs are those of the MAJORScores."""
+        major: Any = self["majorscore_sum"]
+        return "|".join(part for part in str(major.signature).split("|") if part != "comb:sum")
 
     def rows(self) -> dict[str, Any]:
         """Give ids and per-sample similarities, see :meth:`.SimilarityMetric.rows`."""

@@ -19,8 +19,6 @@ class CombinedSimilarity(SimilarityMetric):
     """Mean over samples of the combined similarities; what MAJORScore and the CLIPCLAP baseline share."""
 
     higher_is_better = True
-    plot_lower_bound = -1.0
-    plot_upper_bound = 1.0
     _warned = False
 
     def __init__(self, spaces: Sequence[Space], combine: Combine, absolute: bool, pairs: Pairs, **options: Any) -> None:

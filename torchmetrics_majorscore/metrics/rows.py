@@ -51,15 +51,15 @@ class RowMetric(Metric):
 
         Returns:
             ``"id"`` to a list of ids (None where none was given), and each pair, like ``"video-text"``, to a float32
-            tensor (N,) on the CPU, NaN where the sample has no value. Samples are sorted by id, those without one
-            first. Ready for ``pandas.DataFrame``.
+            tensor (N,) on the CPU, NaN where the sample has no value. Samples stand in the order in which they were
+            first seen; a string id that another process gave is its number. Ready for ``pandas.DataFrame``.
         """
         ids, similarities = self._unique_rows()
         columns = {"-".join(pair): similarities[:, k] for k, pair in enumerate(self.all_pairs)}
         return {"id": int64_to_ids(ids), **columns}
 
     def _unique_rows(self) -> tuple[Tensor, Tensor]:
-        """Give ids (N,) and similarities (N, C(M, 2)) on the CPU, sorted by id, the first row of each id."""
+        """Give ids (N,) and similarities (N, K) on the CPU, the first row of each id, in the order of the rows."""
         ids = torch.cat([torch.empty(0, dtype=torch.int64), *(rows.cpu() for rows in self.ids)])
         width = len(self.all_pairs)
         similarities = torch.cat(
@@ -70,7 +70,8 @@ class RowMetric(Metric):
         first = torch.ones(len(ids), dtype=torch.bool)
         first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
         self._warn_of_conflicts(ids, similarities, first)
-        return ids[first], similarities[first]
+        back = order[first].argsort()
+        return ids[first][back], similarities[first][back]
 
     def _warn_of_conflicts(self, ids: Tensor, similarities: Tensor, first: Tensor) -> None:
         original = similarities[first][first.cumsum(0) - 1]
