@@ -1,5 +1,6 @@
 """Fixtures for more than one test file."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -17,3 +18,12 @@ def seeded() -> SharedEncoder:
     handle = shared_encoder("c-mcr", "seeded")
     handle.on(torch.device("cpu"))
     return handle
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread for the tests of a module; then as before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

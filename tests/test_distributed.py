@@ -136,12 +136,8 @@ def work(rank: int, world: int, folder) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
+def _alone(one_thread):
     """Compare like with like: the last bits of a matrix product may depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

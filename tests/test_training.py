@@ -14,12 +14,8 @@ from torch import nn
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
+def _alone(one_thread):
     """Tiny networks are slower on several threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # 1 Checkpoints
