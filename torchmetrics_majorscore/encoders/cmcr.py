@@ -19,28 +19,36 @@ class Head(nn.Module):
     """One head: Linear, BatchNorm, ReLU, Linear, BatchNorm; names as in the public ``clap_clip.pt``.
 
     Args:
-        dim: width of its input and output.
+        width: of its input.
         hidden: width between.
+        dim: width of its output.
     """
 
-    def __init__(self, dim: int = 512, hidden: int = 1024) -> None:
+    def __init__(self, width: int = 512, hidden: int = 1024, dim: int = 512) -> None:
         super().__init__()
-        self.net1 = nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
+        self.net1 = nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
         self.net2 = nn.Sequential(nn.Linear(hidden, dim), nn.BatchNorm1d(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, dim) to (N, dim)."""
+        """Map (N, width) to (N, dim)."""
         out: Tensor = self.net2(self.net1(x))
         return out
 
 
 class Heads(nn.Module):
-    """The two heads of ``clap_clip.pt``: ``Head_A`` behind CLAP, ``Head_B`` behind CLIP."""
+    """The two heads of ``clap_clip.pt``: ``Head_A`` behind CLAP, ``Head_B`` behind CLIP.
 
-    def __init__(self) -> None:
+    Args:
+        clap: width of CLAP's embeddings.
+        clip: width of CLIP's embeddings.
+        hidden: width inside a head.
+        dim: width of the joint space.
+    """
+
+    def __init__(self, clap: int = 512, clip: int = 512, hidden: int = 1024, dim: int = 512) -> None:
         super().__init__()
-        self.Head_A = Head()
-        self.Head_B = Head()
+        self.Head_A = Head(clap, hidden, dim)
+        self.Head_B = Head(clip, hidden, dim)
 
 
 class CMCR(nn.Module):
