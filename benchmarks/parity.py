@@ -120,7 +120,7 @@ def head_and_clip_rows(ours: Ours, originals: Originals, folder: Path) -> Iterat
     what = f"text, an HTML entity, `{entity[0]}`: open_clip's tokenizer resolves it"
     yield compare(what, "`CLIPModel`", ours("clip", "text", entity), originals.text(entity), aim=None)
     images = pictures()
-    crops = [Image.fromarray(clip.prepare_frames(frames(image))[0].permute(1, 2, 0).numpy()) for image in images]
+    crops = [Image.fromarray(clip.prepare_frames(frames(image), 224)[0].permute(1, 2, 0).numpy()) for image in images]
     mine = ours("clip", "video", [frames(image) for image in images])
     yield compare("image, from the same 224 x 224 pixels", "`CLIPModel`", mine, originals.image(crops), aim=5e-6)
     theirs = originals.image(images)

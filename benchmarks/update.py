@@ -48,8 +48,8 @@ def make_batch(number: int) -> dict[str, Any]:
 
 def prepare_bare(encoder: Any, batch: dict[str, Any]) -> Callable[[], None]:
     """Prepare a batch outside the clock; the call runs the networks alone."""
-    frames = torch.cat([clip.prepare_frames(frames) for frames in batch["video"]])
-    mels = torch.stack([encoder.clap._fused_mel(resample(wave, RATE, clap.SAMPLE_RATE)) for wave in batch["audio"]])
+    frames = torch.cat([clip.prepare_frames(frames, 224) for frames in batch["video"]])
+    mels = torch.stack([encoder.clap.mel(resample(wave, RATE, clap.MEL.sample_rate)) for wave in batch["audio"]])
 
     def run() -> None:
         with exact_float32(CPU):
@@ -67,7 +67,7 @@ def run_original(originals: Originals, batch: dict[str, Any]) -> None:
             images = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in video]
             originals.heads["Head_B"](originals.image(images))
             originals.heads["Head_B"](originals.text([text]))
-            waveform = librosa.resample(audio.numpy(), orig_sr=RATE, target_sr=clap.SAMPLE_RATE, res_type="soxr_hq")
+            waveform = librosa.resample(audio.numpy(), orig_sr=RATE, target_sr=clap.MEL.sample_rate, res_type="soxr_hq")
             originals.heads["Head_A"](originals.audio([torch.from_numpy(waveform)]))
 
 

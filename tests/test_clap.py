@@ -10,7 +10,7 @@ from signals import CPU, encode, sound
 from torch import nn
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import clap
+from torchmetrics_majorscore.encoders import clap, mel
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights
 from torchmetrics_majorscore.encoders.resample import resample
@@ -49,10 +49,10 @@ def test_resampler_follows_soxr(rate):
 def test_16_bit_step_truncates_as_numpy_does(seeded):
     waveform = torch.cat([torch.linspace(-1.2, 1.2, 50_001), sound(1), torch.tensor([1.0, -1.0, 0.0, -1e-9])])
     expected = ((waveform.numpy().clip(-1.0, 1.0) * 32767.0).astype(np.int16) / 32767.0).astype(np.float32)
-    assert np.array_equal(clap.to_16_bit(waveform).numpy(), expected)
+    assert np.array_equal(mel.to_16_bit(waveform).numpy(), expected)
     network = seeded.on(CPU).clap
-    mel, unrounded = network._fused_mel(waveform), network.mel(clap.fill(torch.from_numpy(expected))).T[None]
-    assert torch.equal(mel, unrounded)
+    unrounded = network.mel.mel(mel.fill(torch.from_numpy(expected), 480_000)).T[None]
+    assert torch.equal(network.mel(waveform), unrounded)
 
 
 @pytest.mark.parametrize("samples", [1, 7, 96_000, 200_000, 479_999, 480_000, 480_001, 700_000])
@@ -62,35 +62,35 @@ def test_short_waveforms_are_repeated_whole_then_filled(samples):
     if samples < 480_000:
         times = 480_000 // samples
         expected[: times * samples] = np.tile(waveform, times)
-    assert np.array_equal(clap.fill(torch.from_numpy(waveform)).numpy(), expected)
+    assert np.array_equal(mel.fill(torch.from_numpy(waveform), 480_000).numpy(), expected)
 
 
 @pytest.mark.parametrize("frames", [1002, 1003, 1004, 1005, 1009, 2001, 2501, 30_001])
 def test_chunks_start_in_the_middle_of_each_third(frames):
     thirds = np.array_split(np.arange(frames - 1001 + 1), 3)
-    assert clap.chunk_starts(frames) == [int(third[len(third) // 2]) if len(third) else 0 for third in thirds]
+    assert mel.chunk_starts(frames, 1001) == [int(third[len(third) // 2]) if len(third) else 0 for third in thirds]
 
 
 @pytest.mark.parametrize(("samples", "channels"), [(96_000, 1), (480_001, 1), (480_479, 1), (480_480, 4), (600_000, 4)])
 def test_mel_from_480480_samples_on_has_four_channels(seeded, samples, channels):
-    assert seeded.on(CPU).clap._fused_mel(sound(samples / 48_000)).shape == (channels, 1001, 64)
+    assert seeded.on(CPU).clap.mel(sound(samples / 48_000)).shape == (channels, 1001, 64)
 
 
 def test_mel_is_librosas_and_the_shrunk_one_has_no_antialiasing(seeded):
     import librosa
 
-    waveform = clap.to_16_bit(sound(25))
+    waveform = mel.to_16_bit(sound(25))
     power = librosa.feature.melspectrogram(
         y=waveform.numpy(), sr=48_000, n_fft=1024, hop_length=480, n_mels=64, fmin=50, fmax=14_000, htk=True, norm=None,
         pad_mode="reflect",
     )  # fmt: skip
-    mel = 10 * np.log10(np.maximum(power.T, 1e-10))
-    fused = seeded.on(CPU).clap._fused_mel(waveform).numpy()
-    for channel, start in zip(fused[1:], clap.chunk_starts(len(mel)), strict=True):
-        np.testing.assert_allclose(channel, mel[start : start + 1001], atol=2e-2)
+    whole = 10 * np.log10(np.maximum(power.T, 1e-10))
+    fused = seeded.on(CPU).clap.mel(waveform).numpy()
+    for channel, start in zip(fused[1:], mel.chunk_starts(len(whole), 1001), strict=True):
+        np.testing.assert_allclose(channel, whole[start : start + 1001], atol=2e-2)
     # Linear interpolation between the two nearest frames, pixel centres aligned: nothing is averaged.
-    positions = ((np.arange(1001) + 0.5) * len(mel) / 1001 - 0.5).clip(0, len(mel) - 1)
-    shrunk = np.stack([np.interp(positions, np.arange(len(mel)), band) for band in mel.T], axis=1)
+    positions = ((np.arange(1001) + 0.5) * len(whole) / 1001 - 0.5).clip(0, len(whole) - 1)
+    shrunk = np.stack([np.interp(positions, np.arange(len(whole)), band) for band in whole.T], axis=1)
     np.testing.assert_allclose(fused[0], shrunk, atol=2e-2)
 
 
@@ -152,7 +152,7 @@ def test_laion_claps_init_is_not_run():
     code = """
 import sys
 path = list(sys.path)
-from torchmetrics_majorscore.encoders import clap
+from torchmetrics_majorscore.encoders import clap, mel
 branch = clap._htsat().create_htsat_model
 assert sys.path == path
 found = {"laion_clap", "clap_module", "training", "evaluate", "hook"} & set(sys.modules)

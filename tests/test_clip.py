@@ -29,7 +29,7 @@ def test_frames_are_resized_as_pil_and_cropped_at_the_floor(height, width):
     resized = Image.fromarray(frames[0].permute(1, 2, 0).numpy()).resize(size, Image.Resampling.BICUBIC)
     left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
     expected = np.asarray(resized.crop((left, top, left + 224, top + 224))).astype(int)
-    difference = np.abs(clip.prepare_frames(frames)[0].permute(1, 2, 0).numpy() - expected)
+    difference = np.abs(clip.prepare_frames(frames, 224)[0].permute(1, 2, 0).numpy() - expected)
     assert difference.max() <= 2
     assert difference.mean() < 0.1
 
@@ -49,8 +49,9 @@ def test_pool_before_head_is_the_head_of_the_mean(seeded):
     )
     network, head = inner.network, inner.head
     with torch.no_grad():
-        frames = torch.cat([clip.prepare_frames(frames) for frames in batch])
-        pixels = (frames / 255 - torch.tensor(clip.MEAN).view(3, 1, 1)) / torch.tensor(clip.STD).view(3, 1, 1)
+        frames = torch.cat([clip.prepare_frames(frames, 224) for frames in batch])
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (inner.frames.mean, inner.frames.std))
+        pixels = (frames / 255 - mean) / std
         a, b, c = normalize(network.encode_image(pixels), dim=-1)
         before = normalize(head(normalize(torch.stack([(a + b) / 2, c]), dim=-1)), dim=-1)
         joint = normalize(head(torch.stack([a, b, c])), dim=-1)

@@ -43,13 +43,14 @@ class Weights:
         return read_tensors(self.path(file))
 
 
-def find_weights(files: Sequence[str], weights: str | Path | None = None) -> Weights:
+def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle: Path | None = None) -> Weights:
     """Find checkpoint files in a folder, before anything is loaded, so that a missing one is known at once.
 
     Args:
-        files: keys of :data:`CHECKPOINTS`.
+        files: keys of :data:`CHECKPOINTS`, or names of files.
         weights: a folder; ``"seeded"`` for random weights; None for the folder that the environment variable
             MAJORSCORE_WEIGHTS names, else download on first use.
+        bundle: the folder of weights that the package has for this encoder: taken for None.
 
     Returns:
         The weights, not loaded yet.
@@ -57,17 +58,18 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None) -> Wei
     Raises:
         FileNotFoundError: the folder or a file in it is missing; the message names all of them.
     """
-    weights = weights or os.environ.get(ENVIRONMENT) or None
+    weights = weights or bundle or os.environ.get(ENVIRONMENT) or None
     if weights is None:
         return Weights("|".join(CHECKPOINTS[file].revision for file in files))
-    if str(weights) == "seeded":
+    if str(weights) == "seeded" and not bundle:
         return Weights("seeded", seeded=True)
     folder = Path(weights).expanduser().resolve()
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected weights to be a folder with checkpoints, got {str(weights)!r}.")
-    here = {file: [folder / name for name in CHECKPOINTS[file].names if (folder / name).is_file()] for file in files}
+    names = {file: CHECKPOINTS[file].names if file in CHECKPOINTS else (file,) for file in files}
+    here = {file: [folder / name for name in names[file] if (folder / name).is_file()] for file in files}
     found = {file: paths[0] for file, paths in here.items() if paths}
-    missing = [" or ".join(CHECKPOINTS[file].names) for file in files if file not in found]
+    missing = [" or ".join(names[file]) for file in files if file not in found]
     if missing:
         raise FileNotFoundError(f"The weights folder {folder} lacks {'; '.join(missing)}.")
     seeded = (folder / "SEEDED").is_file()

@@ -1,9 +1,6 @@
 """LAION-CLAP (HTSAT-tiny with fusion) from the installed laion_clap: waveforms to unit vectors, and CLAP's own texts.
 
-Preparation of a waveform, as laion_clap does it: mono at 48 kHz; values to 16-bit steps; up to 10 s repeated whole and
-filled with zeros; log-mel with 64 bands. Longer ones keep the whole mel shrunk to 10 s and three 10 s chunks of it.
-laion_clap draws the chunks' starts at random from the thirds of the possible range; here each is the middle of its
-third, so that a waveform has one embedding.
+How a waveform is prepared stands in ``mel.py``.
 """
 
 import importlib
@@ -17,20 +14,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize, pad
+from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import encode_by_length
+from torchmetrics_majorscore.encoders.mel import FusedMel, MelOptions
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
 
-SAMPLE_RATE = 48_000
-SAMPLES = 480_000
-HOP = 480
-FRAMES = SAMPLES // HOP + 1
-MEL = {"n_fft": 1024, "hop_length": HOP, "n_mels": 64, "f_min": 50.0, "f_max": 14_000.0}
+MEL = MelOptions()
 AUDIOS_PER_CALL = 4
 LONGEST_TEXT = 77
 VOCABULARY = 50_265
@@ -43,19 +37,20 @@ class CLAP(nn.Module):
         network: parts ``audio_branch``, ``audio_projection`` and, for texts, ``text_branch``, ``text_projection``.
         head: maps unit vectors (N, 512) into the joint space, row by row; None for CLAP's own space.
         tokenizer: RoBERTa's tokenizer, for texts.
+        mel: length and resolution of the mels.
     """
 
     modalities = ("text", "audio")
-    sample_rate = SAMPLE_RATE
 
-    def __init__(self, network: nn.Module, head: nn.Module | None = None, tokenizer: Any = None) -> None:
+    def __init__(
+        self, network: nn.Module, head: nn.Module | None = None, tokenizer: Any = None, mel: MelOptions = MEL
+    ) -> None:
         super().__init__()
-        from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
-
         self.network: Any = network
         self.head = head or nn.Identity()
         self.tokenizer = tokenizer
-        self.mel = nn.Sequential(MelSpectrogram(SAMPLE_RATE, **MEL), AmplitudeToDB(top_db=None))
+        self.mel = FusedMel(mel)
+        self.sample_rate = mel.sample_rate
         self.name = "clap"
         self.eval().requires_grad_(False)
 
@@ -63,14 +58,14 @@ class CLAP(nn.Module):
         """Encode waveforms of any length.
 
         Args:
-            batch: mono waveforms (S,), float32, 48 kHz, S >= 1; values beyond [-1, 1] are clipped.
+            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1; values beyond [-1, 1] are clipped.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        mels = [self._fused_mel(waveform) for waveform in batch]
+        mels = [self.mel(waveform) for waveform in batch]
         rows: list[Tensor] = [mels[0]] * len(mels)
-        # Waveforms over 10 s pass through further layers: they get micro-batches of their own.
+        # Long waveforms pass through further layers: they get micro-batches of their own.
         for channels in (1, 4):
             chosen = [row for row, mel in enumerate(mels) if len(mel) == channels]
             if chosen:
@@ -105,54 +100,23 @@ class CLAP(nn.Module):
         return normalize(self.network.text_projection(pooled), dim=-1)
 
     def _mels(self, mels: Tensor) -> Tensor:
-        longer = torch.full((len(mels),), mels.shape[1] == 4, device=mels.device)
-        output = self.network.audio_branch({"mel_fusion": mels, "longer": longer}, device=mels.device)
-        embedded = normalize(self.network.audio_projection(output["embedding"]), dim=-1)
+        return self._project(normalize(self._audio(mels), dim=-1))
+
+    def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
 
-    def _fused_mel(self, waveform: Tensor) -> Tensor:
-        """Give (1, 1001, 64) for up to 10 s, else (4, 1001, 64): the shrunk whole and three chunks."""
-        mel: Tensor = self.mel(fill(to_16_bit(waveform))).T
-        if len(mel) == FRAMES:
-            return mel[None]
-        # No antialiasing: torchvision's resize had none when the network was trained.
-        shrunk = interpolate(mel[None, None], size=(FRAMES, mel.shape[1]), mode="bilinear", antialias=False)[0]
-        chunks = [mel[start : start + FRAMES] for start in chunk_starts(len(mel))]
-        return torch.cat([shrunk, torch.stack(chunks)])
-
-
-def to_16_bit(waveform: Tensor) -> Tensor:
-    """Round a waveform towards zero to 16-bit steps, as laion_clap does: trunc(clamp(x) * 32767) / 32767."""
-    return (waveform.clamp(-1.0, 1.0) * 32767.0).trunc() / 32767.0
-
-
-def fill(waveform: Tensor) -> Tensor:
-    """Repeat a waveform as often as it fits whole into 10 s, then add zeros; longer ones are returned as they are."""
-    if len(waveform) >= SAMPLES:
-        return waveform
-    repeated = waveform.repeat(SAMPLES // len(waveform))
-    return pad(repeated, (0, SAMPLES - len(repeated)))
-
-
-def chunk_starts(frames: int) -> list[int]:
-    """Choose the first frames of the three 10 s chunks of a longer mel: the middle of each third of what is possible.
-
-    Args:
-        frames: mel frames of the whole waveform, more than 1001.
-
-    Returns:
-        Three starts in [0, frames - 1001]; a third that is empty gives 0, as in laion_clap.
-    """
-    possible = frames - FRAMES + 1
-    sizes = [possible // 3 + (third < possible % 3) for third in range(3)]
-    return [sum(sizes[:third]) + size // 2 if size else 0 for third, size in enumerate(sizes)]
+    def _audio(self, mels: Tensor) -> Tensor:
+        longer = torch.full((len(mels),), mels.shape[1] == 4, device=mels.device)
+        output = self.network.audio_branch({"mel_fusion": mels, "longer": longer}, device=mels.device)
+        embedded: Tensor = self.network.audio_projection(output["embedding"])
+        return embedded
 
 
 def load_network(weights: Weights, *, with_text: bool = False) -> nn.Module:
     """Build CLAP's towers and load ``630k-fusion-best.pt``: the audio tower, and the text tower if wanted."""
     audio = SimpleNamespace(
-        model_name="tiny", class_num=527, mel_bins=64, sample_rate=SAMPLE_RATE, window_size=1024, hop_size=HOP,
-        fmin=50, fmax=14_000,
+        model_name="tiny", class_num=527, mel_bins=MEL.n_mels, sample_rate=MEL.sample_rate, window_size=MEL.n_fft,
+        hop_size=MEL.hop_length, fmin=MEL.f_min, fmax=MEL.f_max,
     )  # fmt: skip
     network = nn.Module()
     with warnings.catch_warnings():

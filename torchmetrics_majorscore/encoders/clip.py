@@ -7,6 +7,7 @@ over 255; CLIP's mean and standard deviation.
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,17 +16,30 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
 
 ARCHITECTURE = "ViT-B-32-quickgelu"  # OpenAI's weights are trained with QuickGELU; plain ViT-B-32 gives other numbers
-SIZE = 224
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 FRAMES_PER_CALL = 16
 TEXTS_PER_CALL = 8
 TOKEN_STEP = 8
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """Size and scaling of the pictures that a network was trained with; the defaults are CLIP ViT-B/32's.
+
+    Args:
+        size: height and width in pixels.
+        mean: of each channel, of values in [0, 1].
+        std: standard deviation of each channel.
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
 
 
 class CLIP(nn.Module):
@@ -35,19 +49,29 @@ class CLIP(nn.Module):
         network: open_clip's CLIP.
         head: maps unit vectors (N, 512) into the joint space, row by row; None for CLIP's own space.
         pool: mean over a video's frames behind the head (``"after_head"``) or in front of it (``"before_head"``).
+        tokenizer: open_clip's tokenizer; None for CLIP's own.
+        frames: size and scaling of the pictures.
     """
 
     modalities = ("video", "text")
     sample_rate = 0
 
-    def __init__(self, network: nn.Module, head: nn.Module | None = None, pool: Pool = "after_head") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        head: nn.Module | None = None,
+        pool: Pool = "after_head",
+        tokenizer: Any = None,
+        frames: FrameOptions | None = None,
+    ) -> None:
         super().__init__()
         from open_clip.tokenizer import SimpleTokenizer
 
         self.network: Any = network
         self.head = head or nn.Identity()
         self.pool = pool
-        self.tokenizer = SimpleTokenizer()
+        self.tokenizer = tokenizer or SimpleTokenizer()
+        self.frames = frames or FrameOptions()
         self.name = "clip"
         self.eval().requires_grad_(False)
 
@@ -60,7 +84,7 @@ class CLIP(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        picked = [prepare_frames(frames) for frames in batch]
+        picked = [prepare_frames(frames, self.frames.size) for frames in batch]
         in_head = self.pool == "after_head"
         embedded = in_micro_batches(lambda f: self._frames(f, with_head=in_head), torch.cat(picked), FRAMES_PER_CALL)
         videos = torch.stack([part.mean(dim=0) for part in torch.split(embedded, [len(b) for b in picked])])
@@ -76,33 +100,51 @@ class CLIP(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        tokens = self.tokenizer(list(batch))
-        lengths = tokens.argmax(dim=-1) + 1  # the end token has the largest number
-        self._warn_of_cut(batch, lengths)
-        device = self.network.positional_embedding.device
-        return encode_by_length(self._texts, tokens.to(device), lengths.tolist())
+        return encode_captions(self.network, self.tokenizer, batch, self._project)
 
     def _frames(self, frames: Tensor, *, with_head: bool) -> Tensor:
-        mean, std = (torch.tensor(values, device=frames.device).view(3, 1, 1) for values in (MEAN, STD))
+        mean, std = (
+            torch.tensor(values, device=frames.device).view(3, 1, 1) for values in (self.frames.mean, self.frames.std)
+        )
         pixels = (frames.float() / 255.0 - mean) / std
         embedded = normalize(self.network.visual(pixels), dim=-1)
         return self._project(embedded) if with_head else embedded
 
-    def _texts(self, tokens: Tensor) -> Tensor:
-        network, length = self.network, tokens.shape[1]
-        x = network.token_embedding(tokens) + network.positional_embedding[:length]
-        x = network.transformer(x, attn_mask=network.attn_mask[:length, :length])
-        ends = network.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
-        return self._project(normalize(ends @ network.text_projection, dim=-1))
-
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
 
-    def _warn_of_cut(self, batch: Sequence[str], lengths: Tensor) -> None:
-        longest = self.tokenizer.context_length
-        for text, length in zip(batch, lengths.tolist(), strict=True):
-            if length == longest and (needed := len(self.tokenizer.encode(text)) + 2) > longest:
-                warnings.warn(f"A caption of {needed} tokens is cut to {longest}: {text[:40]!r}...", stacklevel=2)
+
+def encode_captions(network: Any, tokenizer: Any, batch: Sequence[str], project: Callable[[Tensor], Tensor]) -> Tensor:
+    """Encode captions with the text tower of open_clip's CLIP, each in the shape of its own length.
+
+    Args:
+        network: has the parts of open_clip's text tower.
+        tokenizer: open_clip's.
+        batch: captions; over the tokenizer's length they are cut, with a warning.
+        project: what unit vectors (N, D) go through, row by row.
+
+    Returns:
+        Embeddings, float32, (B, D).
+    """
+
+    def encode(tokens: Tensor) -> Tensor:
+        length = tokens.shape[1]
+        x = network.token_embedding(tokens) + network.positional_embedding[:length]
+        x = network.transformer(x, attn_mask=network.attn_mask[:length, :length])
+        ends = network.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
+        return project(normalize(ends @ network.text_projection, dim=-1))
+
+    tokens = tokenizer(list(batch))
+    lengths = tokens.argmax(dim=-1) + 1  # the end token has the largest number
+    _warn_of_cut(tokenizer, batch, lengths)
+    return encode_by_length(encode, tokens.to(network.positional_embedding.device), lengths.tolist())
+
+
+def _warn_of_cut(tokenizer: Any, batch: Sequence[str], lengths: Tensor) -> None:
+    longest = tokenizer.context_length
+    for text, length in zip(batch, lengths.tolist(), strict=True):
+        if length == longest and (needed := len(tokenizer.encode(text)) + 2) > longest:
+            warnings.warn(f"A caption of {needed} tokens is cut to {longest}: {text[:40]!r}...", stacklevel=2)
 
 
 def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -128,23 +170,24 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths
     return torch.stack([row for row in rows if row is not None])
 
 
-def prepare_frames(frames: Tensor) -> Tensor:
-    """Resize and crop frames to CLIP's input size, on their own device.
+def prepare_frames(frames: Tensor, target: int) -> Tensor:
+    """Resize and crop frames to a network's input size, on their own device.
 
     Args:
         frames: shape (T, 3, H, W), uint8 RGB.
+        target: height and width of the result.
 
     Returns:
-        Frames, uint8, (T, 3, 224, 224).
+        Frames, uint8, (T, 3, target, target).
     """
     from torchvision.transforms.v2.functional import InterpolationMode, resize
 
     height, width = frames.shape[-2:]
     short = min(height, width)
-    size = [SIZE * height // short, SIZE * width // short]
+    size = [target * height // short, target * width // short]
     frames = resize(frames, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
-    top, left = (size[0] - SIZE) // 2, (size[1] - SIZE) // 2
-    return frames[..., top : top + SIZE, left : left + SIZE]
+    top, left = (size[0] - target) // 2, (size[1] - target) // 2
+    return frames[..., top : top + target, left : left + target]
 
 
 def load_network(weights: Weights) -> nn.Module:
@@ -167,46 +210,3 @@ def load(weights: Weights, pool: Pool) -> CLIP:
     clip = CLIP(load_network(weights), pool=pool)
     clip.name = f"clip{'-seeded' if weights.seeded else ''}@{state_digest(clip)}"
     return clip
-
-
-_RENAMED = (
-    ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
-    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
-    ("text_model.final_layer_norm.", "ln_final."),
-    ("text_model.encoder.layers.", "transformer.resblocks."),
-    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
-    ("vision_model.embeddings.patch_embedding.", "visual.conv1."),
-    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
-    ("vision_model.pre_layrnorm.", "visual.ln_pre."),
-    ("vision_model.post_layernorm.", "visual.ln_post."),
-    ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
-    (".self_attn.out_proj.", ".attn.out_proj."),
-    (".layer_norm1.", ".ln_1."),
-    (".layer_norm2.", ".ln_2."),
-    (".mlp.fc1.", ".mlp.c_fc."),
-    (".mlp.fc2.", ".mlp.c_proj."),
-)
-
-
-def from_hugging_face(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of a Hugging Face ``CLIPModel`` to open_clip's names.
-
-    Args:
-        tensors: state dict of a ``CLIPModel``.
-
-    Returns:
-        State dict of open_clip's ``CLIP``: query, key and value joined, the two projections transposed.
-    """
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if name.endswith("position_ids") or ".self_attn.k_proj." in name or ".self_attn.v_proj." in name:
-            continue
-        if ".self_attn.q_proj." in name:
-            parts = [tensors[name.replace(".q_proj.", f".{part}_proj.")] for part in "qkv"]
-            name, tensor = name.replace(".self_attn.q_proj.", ".attn.in_proj_"), torch.cat(parts)
-        for old, new in _RENAMED:
-            name = name.replace(old, new)
-        renamed[name] = tensor
-    renamed["text_projection"] = renamed.pop("text_projection.weight").T
-    renamed["visual.proj"] = renamed.pop("visual_projection.weight").T
-    return renamed

@@ -61,13 +61,13 @@ class CMCR(nn.Module):
     """
 
     modalities = ("video", "text", "audio")
-    sample_rate = clap.SAMPLE_RATE
 
     def __init__(self, clip: clip.CLIP, clap: clap.CLAP, name: str) -> None:
         super().__init__()
         self.clip = clip
         self.clap = clap
         self.name = name
+        self.sample_rate = clap.sample_rate
         self.eval().requires_grad_(False)
 
     def encode_video(self, batch: Sequence[Tensor]) -> Tensor:

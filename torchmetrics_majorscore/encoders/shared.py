@@ -152,7 +152,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool) -> SharedEncoder
         entry.modalities,
         entry.sample_rate,
         lambda: entry.build(source, pool),
-        (name, source.folder if source.folder else weights, pool),
+        (name, source.folder if source.folder and not entry.bundle else weights, pool),
         pool,
     )
 

@@ -14,28 +14,56 @@ if TYPE_CHECKING:
 Pool = Literal["after_head", "before_head"]
 
 
+BUNDLE = Path(__file__).parent / "c-mcr-tiny"
+
+
 @dataclass(frozen=True)
 class NamedEncoder:
-    """How an encoder of the table is found and built."""
+    """How an encoder of the table is found and built.
 
-    module: str
+    Args:
+        load: module and name of its loader, which takes weights and pool.
+        modalities: the names of its modalities.
+        files: keys of its checkpoint files, see :func:`find_weights`.
+        bundle: folder in this package with its weights; None if they are downloaded.
+        baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
+        sample_rate: of its waveforms, in Hz.
+    """
+
+    load: str
     modalities: tuple[str, ...]
     files: tuple[str, ...]
+    bundle: Path | None = None
+    baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
-        return find_weights(self.files, weights)
+        return find_weights(self.files, weights, self.bundle)
 
     def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
-        """Build the encoder on the CPU: ``load(weights, pool)`` of its module."""
-        module = import_module(f"torchmetrics_majorscore.encoders.{self.module}")
-        load: Callable[[Weights, Pool], JointEncoder] = module.load
+        """Build the encoder on the CPU."""
+        module, name = self.load.split(".")
+        load: Callable[[Weights, Pool], JointEncoder]
+        load = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
         return load(weights, pool)
 
 
+_TINY = ("config.json", "merges.txt.gz")
+
 ENCODERS = {
-    "c-mcr": NamedEncoder("cmcr", ("video", "text", "audio"), ("clip", "clap", "heads")),
-    "clip": NamedEncoder("clip", ("video", "text"), ("clip",)),
-    "clap": NamedEncoder("clap", ("text", "audio"), ("clap", "roberta-vocab", "roberta-merges")),
+    "c-mcr": NamedEncoder(
+        "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap")
+    ),
+    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",)),
+    "clap": NamedEncoder("clap.load", ("text", "audio"), ("clap", "roberta-vocab", "roberta-merges")),
+    "c-mcr-tiny": NamedEncoder(
+        "tiny.load",
+        ("video", "text", "audio"),
+        (*_TINY, "clip.safetensors", "clap.safetensors", "heads"),
+        BUNDLE,
+        ("clip-tiny", "clap-tiny"),
+    ),
+    "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
+    "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
 }

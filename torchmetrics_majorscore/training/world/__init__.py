@@ -1,0 +1,1 @@
+"""The embedded world: procedural, seeded scenes that can be seen, heard and described."""

@@ -62,9 +62,7 @@ def describe(scene: Scene, wording: str) -> str:
     words = (SIZE_WORDS, TEMPO_WORDS, PLACE_WORDS, VOLUME_WORDS)
     names = ("size", "tempo", "place", "volume")
     drawn = scene.random("synonyms").integers(3, size=len(names))
-    parts = {
-        name: table[getattr(scene, name)][number] for name, table, number in zip(names, words, drawn, strict=True)
-    }
+    parts = {name: table[getattr(scene, name)][number] for name, table, number in zip(names, words, drawn, strict=True)}
     return re.sub(r"\ba (?=[aeiou])", "an ", wording.format(kind=scene.kind, colour=scene.colour, **parts))
 
 

@@ -8,9 +8,10 @@ words. Kind, size, tempo and place make 192 *combinations*; 144 of them are for 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 KINDS = (
     "anvil", "bell", "bird", "cat", "clock", "cricket", "drum", "engine",
@@ -70,7 +71,7 @@ class Scene:
         """Give a random generator; what one purpose draws does not move another's numbers."""
         return np.random.default_rng([self.seed, *purpose.encode()])
 
-    def events(self) -> np.ndarray:
+    def events(self) -> NDArray[np.float64]:
         """Give the times of the object's movements and sounds, in seconds, from before 0 to after the end.
 
         The render of a scene starts inside a period, and the object moves from event to event: at each it is at the
@@ -79,8 +80,9 @@ class Scene:
         random = self.random("events")
         period = 1.0 / random.uniform(*EVENTS_PER_SECOND[self.tempo])
         count = int(SECONDS / period) + 4
-        times: np.ndarray = (np.arange(count) - 1 - random.uniform()) * period
-        return times + random.uniform(-0.04, 0.04, count) * period
+        times: NDArray[np.float64] = (np.arange(count) - 1 - random.uniform()) * period
+        times += random.uniform(-0.04, 0.04, count) * period
+        return times
 
 
 def unseen(split: Split) -> list[int]:
@@ -136,4 +138,5 @@ def with_wrong_attribute(scene: Scene) -> Scene:
     random = scene.random("wrong attribute")
     name = str(random.choice(list(ATTRIBUTES)))
     others = [value for value in ATTRIBUTES[name] if value != getattr(scene, name)]
-    return replace(scene, **{name: str(random.choice(others))})
+    changed: dict[str, Any] = {name: str(random.choice(others))}
+    return replace(scene, **changed)

@@ -1,0 +1,190 @@
+"""C-MCR in miniature, trained on the embedded world alone: small CLIP and CLAP, the same code around them.
+
+The bundle folder holds ``config.json`` (sizes of the networks, preparation of frames and waveforms, words of the
+world), ``clip.safetensors``, ``clap.safetensors``, ``clap_clip.safetensors`` (the heads, in C-MCR's layout) and
+``merges.txt.gz`` (the first merges of CLIP's vocabulary).
+"""
+
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchmetrics_majorscore.encoders.base import load_strictly
+from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.clap import CLAP
+from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions
+from torchmetrics_majorscore.encoders.cmcr import CMCR, Heads
+from torchmetrics_majorscore.encoders.mel import MelOptions
+from torchmetrics_majorscore.encoders.shared import state_digest
+from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.extras import needs_extra
+
+Config = dict[str, Any]
+
+
+class MelNetwork(nn.Module):
+    """A small convolutional network from log-mels to embeddings.
+
+    Args:
+        channels: of each block; a block halves time and frequency.
+        dim: width of the embedding.
+    """
+
+    def __init__(self, channels: Sequence[int], dim: int) -> None:
+        super().__init__()
+        sizes = [1, *channels]
+        self.blocks = nn.Sequential(*(_block(*pair) for pair in pairwise(sizes)))
+        self.projection = nn.Sequential(nn.Linear(2 * sizes[-1], 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+
+    def forward(self, mels: Tensor) -> Tensor:
+        """Map mels (B, T, n_mels) in dB to embeddings (B, dim), not normalised."""
+        x = self.blocks(mels[:, None] / 40.0 + 1.0).mean(dim=-1)
+        embedded: Tensor = self.projection(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=-1))
+        return embedded
+
+
+def _block(width: int, channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
+class TinyCLAP(CLAP):
+    """CLAP with a :class:`MelNetwork` and open_clip's text tower; ``network`` has the parts ``audio`` and ``text``."""
+
+    def encode_text(self, batch: Sequence[str]) -> Tensor:
+        """Encode captions, see :func:`.clip.encode_captions`; in CLAP's own space, or the joint one with a head."""
+        return encode_captions(self.network.text, self.tokenizer, batch, self._project)
+
+    def _audio(self, mels: Tensor) -> Tensor:
+        embedded = nn.functional.normalize(self.network.audio(mels.flatten(0, 1)), dim=-1)
+        return embedded.view(*mels.shape[:2], -1).mean(dim=1)
+
+
+class TinyCMCR(CMCR):
+    """The joint encoder ``c-mcr-tiny``. Fed with something else than its world, it says once that it knows nothing.
+
+    Args:
+        clip: CLIP with its head.
+        clap: CLAP with its head.
+        name: name with the digest of the weights.
+        config: the bundle's.
+    """
+
+    def __init__(self, clip: CLIP, clap: TinyCLAP, name: str, config: Config) -> None:
+        super().__init__(clip, clap, name)
+        self.words = frozenset(config["words"])
+        self._warned = False
+
+    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
+        size = self.clip.frames.size
+        strange = next((frames for frames in batch if frames.shape[-2:] != (size, size)), None)
+        if strange is not None:
+            height, width = strange.shape[-2:]
+            self._warn(f"pictures of {size} x {size} pixels, got {width} x {height}")
+        return super().encode_video(batch)
+
+    def encode_text(self, batch: Sequence[str]) -> Tensor:
+        """Encode captions, see :meth:`.clip.CLIP.encode_text`."""
+        for text in batch:
+            if strange := set(re.findall(r"[^\s,:]+", text.lower())) - self.words:
+                self._warn(f"its {len(self.words)} words, got {min(strange)!r}")
+        return super().encode_text(batch)
+
+    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
+        options = self.clap.mel.options
+        longest = max(len(waveform) for waveform in batch)
+        if longest > options.samples:
+            rate = options.sample_rate
+            self._warn(f"sounds of {options.samples / rate:g} s, got one of {longest / rate:.1f} s")
+        return super().encode_audio(batch)
+
+    def _warn(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"c-mcr-tiny knows only the embedded world that it was trained on ({what}): its scores of anything "
+                "else mean nothing. Use encoder='c-mcr' for real recordings.",
+                stacklevel=2,
+            )
+
+
+def read_config(weights: Weights) -> Config:
+    """Read a bundle's ``config.json``."""
+    config: Config = json.loads(weights.path("config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def cut_tokenizer(merges: Path, length: int) -> Any:
+    """Build open_clip's tokenizer with the merges of a file alone, for captions of up to ``length`` tokens."""
+    needs_extra("open_clip", "cmcr")
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer(str(merges), context_length=length)
+
+
+def build_clip(config: Config) -> nn.Module:
+    """Build the small CLIP of a config, with the weights of a new network."""
+    needs_extra("open_clip", "cmcr")
+    import open_clip
+
+    network: nn.Module = open_clip.CLIP(config["dim"], config["vision"], config["text"])
+    return network
+
+
+def build_clap(config: Config) -> nn.Module:
+    """Build the small CLAP of a config, with the weights of a new network."""
+    needs_extra("open_clip", "cmcr")
+    from open_clip.transformer import TextTransformer
+
+    text = config["text"]
+    network = nn.Module()
+    network.audio = MelNetwork(config["channels"], config["dim"])
+    network.text = TextTransformer(output_dim=config["dim"], **text)
+    return network
+
+
+def _clip(weights: Weights, config: Config, head: nn.Module | None, pool: Pool) -> CLIP:
+    network = build_clip(config["clip"])
+    load_strictly(network, weights.read("clip.safetensors"), weights.path("clip.safetensors").name)
+    tokenizer = cut_tokenizer(weights.path("merges.txt.gz"), config["clip"]["text"]["context_length"])
+    return CLIP(network, head, pool, tokenizer, FrameOptions(**config["frames"]))
+
+
+def _clap(weights: Weights, config: Config, head: nn.Module | None) -> TinyCLAP:
+    network = build_clap(config["clap"])
+    load_strictly(network, weights.read("clap.safetensors"), weights.path("clap.safetensors").name)
+    tokenizer = cut_tokenizer(weights.path("merges.txt.gz"), config["clap"]["text"]["context_length"])
+    return TinyCLAP(network, head, tokenizer, MelOptions(**config["mel"]))
+
+
+def load(weights: Weights, pool: Pool) -> TinyCMCR:
+    """Build the joint encoder of a bundle."""
+    config = read_config(weights)
+    heads = Heads(**config["heads"])
+    load_strictly(heads, weights.read("heads"), weights.path("heads").name)
+    parts = _clip(weights, config, heads.Head_B, pool), _clap(weights, config, heads.Head_A)
+    return TinyCMCR(*parts, f"c-mcr-tiny@{state_digest(nn.ModuleList(parts))}", config)
+
+
+def load_clip(weights: Weights, pool: Pool) -> CLIP:
+    """Build the CLIP of a bundle in its own space."""
+    clip = _clip(weights, read_config(weights), None, pool)
+    clip.name = f"clip-tiny@{state_digest(clip)}"
+    return clip
+
+
+def load_clap(weights: Weights, pool: Pool) -> TinyCLAP:
+    """Build the CLAP of a bundle in its own space."""
+    clap = _clap(weights, read_config(weights), None)
+    clap.name = f"clap-tiny@{state_digest(clap)}"
+    return clap
