@@ -74,4 +74,4 @@ def vocabulary() -> set[str]:
     fixed = " ".join([*phrases, *KINDS, *COLOURS])
     for name in ("size", "tempo", "place", "volume", "kind", "colour"):
         fixed = fixed.replace(f"{{{name}}}", " ")
-    return {"an"} | {word for word in fixed.replace(",", " ").replace(":", " ").lower().split()}
+    return {"an"} | set(fixed.replace(",", " ").replace(":", " ").lower().split())

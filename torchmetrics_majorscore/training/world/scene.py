@@ -5,12 +5,14 @@ words. Kind, size, tempo and place make 192 *combinations*; 144 of them are for 
 (``"validation"``), 24 only for the final test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 KINDS = (
@@ -25,6 +27,8 @@ VOLUMES = ("quiet", "loud")
 SECONDS = 4.0
 EVENTS_PER_SECOND = {"slow": (0.8, 1.3), "fast": (2.6, 3.8)}
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Split = Literal["train", "validation", "test"]
 Combination = tuple[str, str, str, str]
 COMBINATIONS: tuple[Combination, ...] = tuple(product(KINDS, SIZES, TEMPI, PLACES))
@@ -140,3 +144,10 @@ def with_wrong_attribute(scene: Scene) -> Scene:
     others = [value for value in ATTRIBUTES[name] if value != getattr(scene, name)]
     changed: dict[str, Any] = {name: str(random.choice(others))}
     return replace(scene, **changed)
+
+
+def in_threads(render: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Map a renderer over items, one thread per core, each with one torch thread: the tensors are small."""
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+        return list(workers.map(render, items))
