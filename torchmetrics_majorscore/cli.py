@@ -9,6 +9,7 @@ from typing import Any
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.extras import needs_extra
 
+JOINT = ("c-mcr", "c-mcr-tiny")
 MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
 
 
@@ -36,10 +37,72 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
+    _add_demo(commands)
     _add_score(commands)
+    _add_training(commands)
     weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
     _add_weights(weights.add_subparsers(required=True))
     return parser
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser("demo", help="score an embedded world and train a small video-to-audio model on it")
+    demo.add_argument(
+        "-o", "--output", type=Path, default=Path("majorscore-demo"), help="folder (default: %(default)s)"
+    )
+    demo.add_argument("--seed", type=int, default=0, help="of scenes, weights and batches (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    for package, extra in (("open_clip", "cmcr"), ("lightning", "lightning"), ("av", "media")):
+        needs_extra(package, extra)
+    from torchmetrics_majorscore.demo import DemoOptions, run_demo
+
+    run_demo(options.output, DemoOptions(seed=options.seed), lambda line: sys.stdout.write(f"{line}\n"))
+    return 0
+
+
+def _add_training(commands: Any) -> None:
+    connect = commands.add_parser("connect", help="train C-MCR heads between two frozen encoders that share text")
+    connect.add_argument("config", type=Path, help="YAML, see docs/connect.yaml")
+    connect.set_defaults(run=_connect)
+    tiny = commands.add_parser("train-tiny", help="train c-mcr-tiny on the embedded world, from its seed")
+    tiny.add_argument("folder", type=Path, help="gets the bundle; use it with weights=FOLDER")
+    tiny.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
+    tiny.set_defaults(run=_train_tiny)
+    world = commands.add_parser("world", help="write scenes of the embedded world: a contact sheet and videos")
+    world.add_argument("folder", type=Path)
+    world.add_argument("--count", type=int, default=24, help="scenes (default: %(default)s)")
+    world.add_argument("--seed", type=int, default=0, help="of the scenes (default: %(default)s)")
+    world.set_defaults(run=_world)
+
+
+def _connect(options: argparse.Namespace) -> int:
+    needs_extra("lightning", "lightning")
+    from torchmetrics_majorscore.training.memories import connect
+
+    sys.stdout.write(f"{connect(options.config)}\n")
+    return 0
+
+
+def _train_tiny(options: argparse.Namespace) -> int:
+    needs_extra("lightning", "lightning")
+    from torchmetrics_majorscore.training.bundle import BundleOptions, train_bundle
+
+    train_bundle(options.folder, BundleOptions(seed=options.seed))
+    sys.stdout.write(
+        f"{options.folder} holds the bundle: use it with --encoder c-mcr-tiny --weights {options.folder}\n"
+    )
+    return 0
+
+
+def _world(options: argparse.Namespace) -> int:
+    from torchmetrics_majorscore.training.world.view import write_world
+
+    for path in write_world(options.folder, options.count, options.seed):
+        sys.stdout.write(f"{path}\n")
+    return 0
 
 
 def _add_score(commands: Any) -> None:
@@ -53,6 +116,7 @@ def _add_score(commands: Any) -> None:
         default=Path("scores.csv"),
         help="per-clip table, with a .json summary beside it; a table that exists is continued (default: %(default)s)",
     )
+    score.add_argument("--encoder", default="c-mcr", choices=JOINT, help="joint encoder (default: %(default)s)")
     score.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
     pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
     score.add_argument("--pairs", default="text", help=pairs)
@@ -74,7 +138,7 @@ def _score(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.media import read_manifest
 
     entries = read_manifest(options.manifest, options.folder)
-    names = ("weights", "pool", "baseline", "batch_size", "workers", "device", "retry_failed")
+    names = ("encoder", "weights", "pool", "baseline", "batch_size", "workers", "device", "retry_failed")
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
     how = ScoreOptions(pairs=pairs, **{name: getattr(options, name) for name in names})
     with tqdm(total=len(entries), unit="clip") as bar:

@@ -144,7 +144,8 @@ class _Scorer:
         self.every = similarity.all_pairs
         self.chosen = [self.every.index(pair) for pair in select_pairs(("video", "text", "audio"), options.pairs)]
         if options.baseline:
-            self.metrics["baseline"] = CLIPCLAPScore(weights=options.weights, **common)
+            clip, clap = ENCODERS[options.encoder].baseline
+            self.metrics["baseline"] = CLIPCLAPScore("average", clip, clap, weights=options.weights, **common)
         self.device = _device(options.device)
         for metric in self.metrics.values():
             metric.to(self.device)

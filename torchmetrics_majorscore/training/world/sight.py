@@ -166,7 +166,7 @@ def _move(scene: Scene, random: np.random.Generator, times: Tensor) -> tuple[Pos
     manner = KINDS.index(scene.kind) % 3
     hop = 0.75 * half * torch.sin(torch.pi * phase) if manner == 0 else torch.zeros_like(phase)
     turn = 0.55 * swing if manner == 1 else 0.1 * swing
-    shake = 0.45 * half * swing if manner == 2 else 0.1 * half * swing
+    shake = (0.1, 0.4, 0.5)[manner] * half * swing
     gone = phase[:, 0] * float(np.diff(events).mean())
     fixed = torch.ones_like(phase)
     return Pose(x + shake, y + hop, half * fixed, tilt + turn, mirror * fixed), gone

@@ -1,0 +1,162 @@
+"""Training a connector from files: embeddings that are computed once, and the heads.
+
+Of an image or a video only pictures are decoded, of a sound only samples, and the two never meet before the memories.
+Embeddings are kept in ``<output>/memories``, each file with a key of all that they depend on: with another recipe a run
+only trains, and what belongs to a changed encoder or input is encoded again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore import __version__
+from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media import read_frames, read_waveform
+from torchmetrics_majorscore.metrics.inputs import LOUDEST
+from torchmetrics_majorscore.training.config import Config, Piece, read_config
+from torchmetrics_majorscore.training.connector import Embeddings, save_heads, train_connector
+
+FPS = 1.0  # as in scoring
+BATCH = {"text": 256, "video": 16, "audio": 16}  # samples in memory at a time
+WORKERS = 4  # decoding threads
+
+
+def connect(config: Path) -> Path:
+    """Train a connector as a YAML config says.
+
+    Args:
+        config: path of the config, see ``docs/connect.yaml``; relative paths in it start from its folder.
+
+    Returns:
+        The output folder, with ``clap_clip.pt`` and ``clap_clip.safetensors``.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ValueError: a mistake in it, with its key; or nothing of an input can be read.
+    """
+    read = read_config(config)
+    encoders = {"clip": read.clip.name, "clap": read.clap.name}
+    embeddings = encode_inputs(read)
+    heads = train_connector(embeddings, read.options)
+    counts = {field.name: len(getattr(embeddings, field.name)) for field in dataclasses.fields(embeddings)}
+    recipe = {"options": dataclasses.asdict(read.options), "encoders": encoders, "rows": counts}
+    save_heads(heads, read.output, {**recipe, "majorscore": __version__})
+    return read.output
+
+
+def encode_inputs(config: Config) -> Embeddings:
+    """Encode texts, images and sounds, or take the embeddings of an earlier run if nothing has changed.
+
+    Args:
+        config: as :func:`read_config` gives it.
+
+    Returns:
+        The embeddings, on the CPU. A file that cannot be read is left out, with a warning that names it.
+
+    Raises:
+        ValueError: nothing of an input can be read.
+    """
+    return Embeddings(
+        text_clip=_embed(config, "text_clip", config.clip, "text", config.texts),
+        text_clap=_embed(config, "text_clap", config.clap, "text", config.texts),
+        image=_embed(config, "image", config.clip, "video", config.images),
+        audio=_embed(config, "audio", config.clap, "audio", config.audios),
+    )
+
+
+def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> Tensor:
+    needs_extra("safetensors", "cmcr")
+    from safetensors.torch import save_file
+
+    path = config.output / "memories" / f"{name}.safetensors"
+    key = _key(encoder, modality, inputs)
+    kept = _read_kept(path, key)
+    rows, left_out = kept or _encode(encoder, modality, inputs)
+    for reason in left_out:
+        warnings.warn(f"Left out of the {name} embeddings: {reason}", stacklevel=2)
+    if len(rows) == 0:
+        raise ValueError(f"Expected something to read for the {name} embeddings, got none of {len(inputs)} files.")
+    if not kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file(
+            {"rows": rows}, part, metadata={"key": key, "encoder": encoder.name, "left_out": json.dumps(left_out)}
+        )
+        part.replace(path)  # a run that is stopped leaves no half file under the name
+    return rows
+
+
+def _key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -> str:
+    """Hash all that embeddings depend on: this version, the encoder's weights, the texts or the files."""
+    sha = hashlib.sha256(f"{__version__}|{encoder.name}|{modality}".encode())
+    for item in inputs:
+        parts: list[Any] = [item] if isinstance(item, str) else [str(item.path), item.start, item.end]
+        if isinstance(item, Piece) and item.path.is_file():
+            parts += [item.path.stat().st_size, item.path.stat().st_mtime_ns]
+        sha.update(json.dumps(parts).encode() + b"\n")
+    return sha.hexdigest()
+
+
+def _read_kept(path: Path, key: str) -> tuple[Tensor, list[str]] | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            return (file.get_tensor("rows"), json.loads(metadata["left_out"])) if metadata.get("key") == key else None
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def _encode(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
+    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot."""
+    needs_extra("tqdm", "media")
+    from tqdm import tqdm
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    read = {"video": _read_pictures, "audio": _read_sound}.get(modality, lambda text: text)
+    rows, left_out = [torch.empty(0)], []
+    size = BATCH[modality]
+    with ThreadPoolExecutor(WORKERS) as workers, tqdm(total=len(inputs), desc=modality) as bar:
+        for first in range(0, len(inputs), size):
+            samples: list[Any] = list(workers.map(read, inputs[first : first + size]))
+            left_out += [str(sample) for sample in samples if isinstance(sample, Exception)]
+            batch = [sample for sample in samples if not isinstance(sample, Exception)]
+            if modality == "video":
+                batch = [frames.to(device) for frames in batch]
+            if modality == "audio":
+                batch = [resample(mono.to(device), rate, encoder.sample_rate) for mono, rate in batch]
+            if batch:
+                rows.append(encoder.encode(modality, batch, device).cpu())
+            bar.update(len(samples))
+    return torch.cat(rows[1:] or rows), left_out
+
+
+def _read_pictures(piece: Piece) -> Tensor | Exception:
+    """Read frames (T, 3, H, W) and no sound, or give the error."""
+    try:
+        return read_frames(piece.path, fps=FPS, start=piece.start, end=piece.end)
+    except (OSError, ValueError) as error:
+        return error
+
+
+def _read_sound(piece: Piece) -> tuple[Tensor, int] | Exception:
+    """Read a mono waveform (S,) with its rate in Hz and no picture, or give the error."""
+    try:
+        waveform, rate = read_waveform(piece.path, start=piece.start, end=piece.end)
+    except (OSError, ValueError) as error:
+        return error
+    peak = waveform.abs().max().item()
+    if not peak <= LOUDEST:  # NaN as well
+        return ValueError(f"Expected samples in [-1, 1] in {piece.path}, got a peak of {peak}.")
+    return waveform.mean(dim=0), rate
