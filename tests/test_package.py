@@ -18,6 +18,8 @@ ALLOWED = {
     "encoders": {"encoders", "extras"},
     "media": {"media", "extras"},
     "metrics": {"functional", "encoders", "metrics", "extras", "__version__"},
+    "training": {"encoders", "media", "metrics", "training", "extras", "__version__"},
+    "lightning": {"functional", "encoders", "metrics", "lightning", "extras"},
     "extras": set(),
 }
 
@@ -46,6 +48,8 @@ def test_imports_go_one_way(path):
     assert parts <= ALLOWED.get(own, parts)
     if own not in ("cli", "__main__"):
         assert "cli" not in parts
+    if own not in ("cli", "demo"):
+        assert "demo" not in parts
 
 
 def test_imports_are_recognised():

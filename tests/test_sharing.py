@@ -26,7 +26,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
-from torchmetrics_majorscore.encoders import table
+from torchmetrics_majorscore.encoders import shared_encoder, table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -194,3 +194,13 @@ def test_metrics_with_different_sample_rates_are_not_merged(first):
     pytest.importorskip("torchaudio")
     options = [{"encoder": TinyEncoder(), "sample_rate": rate} for rate in (SAMPLE_RATE, SAMPLE_RATE // 2)]
     check_no_merge(ours, options, FIRST[first])
+
+
+def test_offload_keeps_the_weights_on_the_cpu_and_changes_no_bit():
+    handle, first = shared_encoder(TinyEncoder(3)), torch.device("cpu", 0)
+    with torch.inference_mode():
+        before = handle.encode("text", ["a bell"], first)
+        handle.offload()
+    assert list(handle._replicas) == [torch.device("cpu")]
+    assert not any(p.is_inference() for p in handle.on(torch.device("cpu")).parameters())
+    assert torch.equal(handle.encode("text", ["a bell"], first), before)

@@ -59,7 +59,11 @@ def _demo(options: argparse.Namespace) -> int:
         needs_extra(package, extra)
     from torchmetrics_majorscore.demo import DemoOptions, run_demo
 
-    run_demo(options.output, DemoOptions(seed=options.seed), lambda line: sys.stdout.write(f"{line}\n"))
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    run_demo(options.output, DemoOptions(seed=options.seed), say)
     return 0
 
 

@@ -93,6 +93,16 @@ class SharedEncoder:
                 self._replicas[device] = encoder.to(device) if isinstance(encoder, nn.Module) else encoder
         return self._replicas[device]
 
+    def offload(self) -> None:
+        """Keep the weights on the CPU alone until the next use, which frees the memory of every other device."""
+        cpu = torch.device("cpu")
+        with clean_build():  # moved inside inference_mode, the weights would become inference tensors
+            kept = self._replicas.pop(cpu, None) or next(iter(self._replicas.values()), None)
+            self._replicas.clear()
+            if kept is not None:
+                self._replicas[cpu] = kept.to(cpu) if isinstance(kept, nn.Module) else kept
+        self._last.clear()
+
     @property
     def name(self) -> str:
         """The encoder's name with the digest of its weights; builds the encoder."""
