@@ -53,7 +53,8 @@ def test_hugging_face_layout_gives_hugging_faces_embeddings(tiny_clip):
     encoder = clip.CLIP(clip.load_network(find_weights(["clip"], folder)))
     texts, frames = ["a dog", "rain on a roof, again and again and again"], picture(224, 224)
     with torch.no_grad():
-        pixels = (frames / 255 - torch.tensor(clip.MEAN).view(3, 1, 1)) / torch.tensor(clip.STD).view(3, 1, 1)
+        mean, std = (torch.tensor(part).view(3, 1, 1) for part in (clip.FrameOptions.mean, clip.FrameOptions.std))
+        pixels = (frames / 255 - mean) / std
         image = normalize(theirs.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
         text = normalize(theirs.get_text_features(input_ids=encoder.tokenizer(texts)).pooler_output, dim=-1)
         torch.testing.assert_close(encoder.encode_video([frames]), image, atol=2e-6, rtol=0)

@@ -74,8 +74,8 @@ def test_d_prime_equals_its_formula(n, m, seed):
     [
         ([0.9, 0.8], [0.1, 0.2], [1, 1, 7 * math.sqrt(2)]),
         ([0.1, 0.2], [0.9, 0.8], [0, 0, -7 * math.sqrt(2)]),
-        ([0.1] * 9, [0.1] * 9, [0.5, 0.5, math.nan]),
-        ([0.3] * 9, [0.1] * 9, [1, 1, math.nan]),
+        ([0.1] * 21, [0.1] * 21, [0.5, 0.5, math.nan]),  # whose variance is not quite 0 in floating point
+        ([0.3] * 21, [0.1] * 21, [1, 1, math.nan]),
         ([0.3], [0.1], [1, 1, math.nan]),
         ([], [], [math.nan] * 3),
         ([math.nan], [math.nan], [math.nan] * 3),
@@ -110,12 +110,11 @@ def test_mistakes_are_told():
 
 def test_relative_change():
     assert relative_change(1.2603 * 0.37, 0.37) == pytest.approx(26.03)  # the paper's, on consistent sets
-    assert relative_change((1 - 0.1328) * 0.2, 0.2) == pytest.approx(-13.28)
     assert relative_change(-0.1, 0.2) == pytest.approx(-150)
     # A sum of two is twice the average: that is why the paper gives one number for both.
     assert relative_change(2 * 0.3, 2 * 0.25) == pytest.approx(relative_change(0.3, 0.25))
-    assert all(math.isnan(relative_change(0.3, baseline)) for baseline in (0.0, -0.1, math.nan))
-    assert math.isnan(relative_change(math.nan, 0.3))
+    undefined = ((0.3, 0.0), (0.3, -0.1), (0.3, math.nan), (math.nan, 1))
+    assert np.isnan([relative_change(*pair) for pair in undefined]).all()
 
 
 def difference(x, y):
@@ -162,13 +161,12 @@ def test_bootstrap_drops_nan_rows_first():
 
 def test_too_few_rows_have_no_interval():
     nan = math.nan
-    for rows, value in (([], nan), ([nan], nan), ([0.3], 1.0)):
-        found = bootstrap(auroc, rows, [0.1] * len(rows))
+    for statistic, rows, value in ((auroc, [], nan), (auroc, [nan], nan), (auroc, [0.3], 1.0), (difference, [], nan)):
+        found = bootstrap(statistic, rows, [0.1] * len(rows))
         assert (found.value, found.low, found.high) == pytest.approx((value, nan, nan), nan_ok=True)
     # One resample in four of two rows has no variance, and so no d'.
     found = bootstrap(d_prime, [0.9, 0.7], [0.3, 0.1])
-    assert found.value > 0
-    assert math.isnan(found.low + found.high)
+    assert [found.value > 0, math.isnan(found.low), math.isnan(found.high)] == [True] * 3
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -229,11 +227,12 @@ def test_derange_extreme_sizes():
 
 def test_derange_favours_no_row_and_no_class():
     met = Counter(pair for seed in range(1500) for pair in enumerate(derange("abcd", seed)))
-    assert len(met) == 12
-    assert all(400 <= count <= 600 for count in met.values())
+    assert [400 <= count <= 600 for count in met.values()] == [True] * 12
     assert len({tuple(derange("abcd", seed)) for seed in range(200)}) == 9
     classes = [str(row % 20) for row in range(1000)]
-    met = Counter((classes[row], classes[partner]) for row, partner in enumerate(derange(classes, seed=0)))
+    partners = derange(classes, seed=0)
+    assert sum(partners[partner] == row for row, partner in enumerate(partners)) < 10  # rows that swap with each other
+    met = Counter((classes[row], classes[partner]) for row, partner in enumerate(partners))
     assert len(met) > 300  # of 380: a class meets nearly all others, 2.6 times each
     assert max(met.values()) < 15
 
