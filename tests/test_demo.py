@@ -10,7 +10,7 @@ if not all(find_spec(package) for package in ("open_clip", "torchaudio", "lightn
 import torch
 
 from torchmetrics_majorscore import cli, demo
-from torchmetrics_majorscore.demo.generator import SAMPLE_RATE, Vocoder
+from torchmetrics_majorscore.demo.voice import BINS, HOP, N_MELS, SAMPLE_RATE, Vocoder, fold, repeat
 from torchmetrics_majorscore.media import read_clip
 from torchmetrics_majorscore.training.world.scene import draw_scenes
 from torchmetrics_majorscore.training.world.sound import render_sounds
@@ -18,12 +18,14 @@ from torchmetrics_majorscore.training.world.sound import render_sounds
 
 def test_demo_writes_plot_and_clips(tmp_path):
     said = []
-    scores = demo.run_demo(tmp_path, demo.DemoOptions(renders=1, epochs=1, validated=32, clips=1), said.append)
+    options = demo.DemoOptions(renders=3, epochs=8, every=4, validated=32, clips=1)
+    scores = demo.run_demo(tmp_path, options, said.append)
     assert scores["shuffled"] < scores["true"]
+    assert scores["closed"] > 0.25  # 0.6 in the full demo
     gap = (scores["generated"] - scores["shuffled"]) / (scores["true"] - scores["shuffled"])
     assert scores["closed"] == pytest.approx(gap)
     assert f"{scores['closed']:.0%} of the gap closed" in "\n".join(said)
-    assert sum("val/majorscore" in line for line in said) == 3  # before training, after each epoch, in the end
+    assert sum("val/majorscore" in line for line in said) == 4  # before training, after 4 and 8 epochs, in the end
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
     clips = sorted(tmp_path.glob("*.mp4"))
     assert [path.stem.rsplit("-", 1)[1] for path in clips] == ["generated", "true"]
@@ -47,3 +49,13 @@ def test_vocoder_keeps_the_mel_of_a_sound():
     assert again.shape == sounds.shape == (4, 4 * SAMPLE_RATE)
     assert (vocoder.analyse(again) - mels).abs().mean() < 0.5 * (mels - mels.mean(dim=-1, keepdim=True)).abs().mean()
     assert torch.equal(vocoder.synthesise(mels), again)
+
+
+def test_a_steady_sound_is_folded_and_repeated():
+    beats, frames = torch.tensor([0.9, 3.3]), 4 * SAMPLE_RATE // HOP + 1
+    decay = torch.linspace(0, -6, BINS).expand(2, N_MELS, BINS)
+    late = repeat(decay, beats, frames + 17)[..., 17:]
+    periods, rates = fold(late)
+    assert rates.log2().sub(beats.log2()).abs().max() < 0.06  # one of 48 steps of 0.05 octaves
+    assert (periods - decay).abs().mean() < 0.5
+    assert torch.allclose(repeat(periods, rates, frames).mean(dim=-1), late.mean(dim=-1), atol=0.4)

@@ -1,104 +1,106 @@
 """A small video-to-audio model for the embedded world, with ``val/majorscore`` logged as any Lightning model would.
 
-It learns by the L1 distance between log-mels alone: the metric's encoder takes no part in the loss. A waveform is made
-from a mel by the pseudo-inverse of the mel matrix and Griffin-Lim.
+It sees as large video-to-audio models do, through a frozen CLIP (here ``clip-tiny``), and learns contrastively, from
+videos with their own sounds, which sound fits what it sees. It speaks by concatenative synthesis: a period of the
+training sound that fits best is repeated at that sound's rate. The metric's joint space takes no part in the loss.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, l1_loss
-from torchaudio.transforms import GriffinLim, MelScale, Spectrogram
+from torch.nn.functional import normalize, one_hot
 
 from torchmetrics_majorscore import MAJORScore
+from torchmetrics_majorscore.demo.voice import HOP, N_MELS, RATES, SAMPLE_RATE, Vocoder, repeat
+from torchmetrics_majorscore.encoders.shared import SharedEncoder, shared_encoder
+from torchmetrics_majorscore.training.connector import info_nce
 
-SAMPLE_RATE = 48_000
-N_FFT, HOP, N_MELS = 2048, 960, 128
-FLOOR = 1e-7
-ITERATIONS = 16
+TEMPERATURE = 0.1
+DROPOUT = 0.2
+WIDTH = 256
+DIM = 128
+CLIP_DIM = 128
 
 
-class Vocoder(nn.Module):
-    """Waveforms to log-mels and back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spectrogram = Spectrogram(N_FFT, hop_length=HOP)
-        self.mel = MelScale(N_MELS, SAMPLE_RATE, n_stft=N_FFT // 2 + 1)
-        self.inverse: Tensor
-        self.register_buffer("inverse", torch.linalg.pinv(self.mel.fb.T))
-        self.phases = GriffinLim(N_FFT, n_iter=ITERATIONS, hop_length=HOP, rand_init=False)
-
-    def analyse(self, waveforms: Tensor) -> Tensor:
-        """Map (B, S) in [-1, 1] to natural log-mels (B, N_MELS, S // HOP + 1)."""
-        return torch.log(self.mel(self.spectrogram(waveforms)) + FLOOR)
-
-    def synthesise(self, mels: Tensor) -> Tensor:
-        """Map log-mels (B, N_MELS, T) to waveforms (B, HOP * (T - 1)) in [-1, 1]."""
-        power = (self.inverse @ (mels.exp() - FLOOR)).clamp(min=0.0)
-        waveforms: Tensor = self.phases(power).clamp(-1.0, 1.0)
-        return waveforms
+def see(clip: SharedEncoder, frames: Tensor) -> Tensor:
+    """Map frames (B, T, 3, H, W) uint8 to CLIP's embeddings of each, (B, T, D)."""
+    seen = clip.encode("video", list(frames.flatten(0, 1)[:, None]), frames.device)
+    return seen.view(*frames.shape[:2], -1)
 
 
 class VideoToAudio(LightningModule):
-    """Frames to sound: each frame through a small CNN, then convolutions in time, then a log-mel.
+    """Frames to sound.
 
-    A batch is a dictionary with ``frames`` (B, T, 3, H, W) uint8, ``audio`` (B, S), ``text`` and ``id``.
+    A training batch is what :func:`see` and :func:`.voice.fold` give: ``seen`` (B, T, D), ``periods`` (B, N_MELS, BINS)
+    and ``rates`` (B,). A validation batch has ``frames`` (B, T, 3, H, W) uint8, ``text`` and ``id``.
 
     Args:
-        fps: frames per second.
+        periods: of the training sounds, (N, N_MELS, BINS).
+        rates: of the training sounds in Hz, (N,).
+        fps: frames per second; the model looks at one frame per second, as the metric does.
         steps: optimizer steps of the whole training.
-        width: channels behind a frame's CNN.
         learning_rate: highest one.
     """
 
-    def __init__(self, fps: float, steps: int, width: int = 128, learning_rate: float = 2e-3) -> None:
+    def __init__(self, periods: Tensor, rates: Tensor, fps: float, steps: int, learning_rate: float = 2e-3) -> None:
         super().__init__()
+        self.stride = round(fps)
         self.steps = steps
         self.learning_rate = learning_rate
-        self.vocoder = Vocoder()
-        sizes = (3, 16, 32, 64, width)
+        self.periods: Tensor
+        self.rates: Tensor
+        self.register_buffer("periods", periods)
+        self.register_buffer("rates", rates)
         self.look = nn.Sequential(
-            *(_seeing(a, b) for a, b in pairwise(sizes)), nn.Flatten(), nn.Linear(16 * width, width)
+            nn.Dropout(DROPOUT), nn.Linear(2 * CLIP_DIM, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU(),
+            nn.Dropout(DROPOUT), nn.Linear(WIDTH, DIM),
+        )  # fmt: skip
+        self.hear = nn.Sequential(_hearing(1, 16), _hearing(16, 32), _hearing(32, 64))
+        self.judge = nn.Sequential(
+            nn.Linear(64 * N_MELS // 8 + len(RATES), WIDTH), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(WIDTH, DIM)
         )
-        self.follow = nn.Sequential(_moving(width, width, 5), _moving(width, width, 5))
-        self.sound = nn.Sequential(_moving(width, 192, 5), _moving(192, 192, 5), nn.Conv1d(192, N_MELS, 1))
+        self.vocoder = Vocoder()
+        self.clip = shared_encoder("clip-tiny")
         self.majorscore = MAJORScore(encoder="c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=fps)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map frames (B, T, 3, H, W) to log-mels (B, N_MELS, 4 s of mel frames)."""
-        seen = self.look(frames.flatten(0, 1).float() / 127.5 - 1.0).view(*frames.shape[:2], -1)
-        followed = self.follow(seen.transpose(1, 2))
-        whole = followed.mean(dim=-1, keepdim=True).expand_as(followed)
-        times = interpolate(followed + whole, size=4 * SAMPLE_RATE // HOP + 1, mode="linear")
-        mels: Tensor = 3.0 * self.sound(times) - 6.0
-        return mels
+    def look_at(self, seen: Tensor) -> Tensor:
+        """Map embeddings of frames (B, T, D) to unit vectors (B, DIM)."""
+        return normalize(self.look(torch.cat([seen.mean(dim=1), seen.amax(dim=1)], dim=-1)), dim=-1)
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
-        """Take the L1 distance between log-mels."""
-        return l1_loss(self(batch["frames"]), self.vocoder.analyse(batch["audio"]))
+    def listen(self, periods: Tensor, rates: Tensor) -> Tensor:
+        """Map sounds, as periods (B, N_MELS, BINS) and rates (B,), to unit vectors (B, DIM)."""
+        timbre = self.hear((periods[:, None] + 8.0) / 4.0).amax(dim=-1).flatten(1)
+        nearest = (rates[:, None] - RATES.to(rates)).abs().argmin(dim=-1)
+        return normalize(self.judge(torch.cat([timbre, 3.0 * one_hot(nearest, len(RATES))], dim=-1)), dim=-1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map frames (B, T, 3, H, W) to waveforms (B, 4 s) in [-1, 1]."""
+        known = self.listen(self.periods, self.rates)
+        chosen = (self.look_at(see(self.clip, frames[:, :: self.stride])) @ known.T).argmax(dim=-1)
+        mels = repeat(self.periods[chosen], self.rates[chosen], 4 * SAMPLE_RATE // HOP + 1)
+        waveforms: Tensor = self.vocoder.synthesise(mels)
+        return waveforms
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Take InfoNCE between what is seen and what is heard."""
+        return info_nce(self.look_at(batch["seen"]), self.listen(batch["periods"], batch["rates"]), TEMPERATURE)
 
     def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Generate audio and score it; these three lines are all that the metric needs."""
-        audio = self.vocoder.synthesise(self(batch["frames"]))
+        audio = self(batch["frames"])
         self.majorscore.update(video=batch["frames"], text=batch["text"], audio=audio, ids=batch["id"])
         self.log("val/majorscore", self.majorscore, batch_size=len(audio))
 
     def configure_optimizers(self) -> Any:
         """AdamW with one warm-up and a cosine."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate)
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _seeing(width: int, channels: int) -> nn.Module:
+def _hearing(width: int, channels: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
     )
-
-
-def _moving(width: int, channels: int, size: int) -> nn.Module:
-    return nn.Sequential(nn.Conv1d(width, channels, size, padding=size // 2), nn.BatchNorm1d(channels), nn.ReLU())

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
-from torchmetrics_majorscore.demo.generator import SAMPLE_RATE, VideoToAudio
+from torchmetrics_majorscore.demo.generator import VideoToAudio, see
+from torchmetrics_majorscore.demo.voice import SAMPLE_RATE, Vocoder, fold
+from torchmetrics_majorscore.encoders import shared_encoder
 from torchmetrics_majorscore.evaluation.consistency import compare, derange
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.functional import major_score
@@ -26,6 +28,8 @@ from torchmetrics_majorscore.training.world.view import write_mp4
 FPS = 4.0
 RAW: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "fps": FPS}
 BATCH = 16
+TRAINING_BATCH = 128
+RENDERED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,43 @@ class DemoOptions:
     Args:
         renders: training scenes of each of the 144 training combinations.
         epochs: of the generator.
+        every: epochs between two validations of it.
         validated: held-out scenes in the validation of the generator.
         clips: scenes whose videos are written.
         seed: of scenes, weights and batches.
     """
 
-    renders: int = 4
-    epochs: int = 8
+    renders: int = 8
+    epochs: int = 24
+    every: int = 3
     validated: int = 48
     clips: int = 4
     seed: int = 0
 
 
+class Pairs(Dataset[dict[str, Tensor]]):
+    """What the generator learns from: of each scene what CLIP sees in it, the period of its sound, and its rate.
+
+    Args:
+        scenes: what to render.
+    """
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        clip, vocoder, parts = shared_encoder("clip-tiny"), Vocoder(), []
+        for at in range(0, len(scenes), RENDERED_AT_ONCE):
+            part = scenes[at : at + RENDERED_AT_ONCE]
+            parts.append((see(clip, render_frames(part)), *fold(vocoder.analyse(render_sounds(part)))))
+        self.seen, self.periods, self.rates = (torch.cat(column) for column in zip(*parts, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        return {"seen": self.seen[row], "periods": self.periods[row], "rates": self.rates[row]}
+
+
 class Clips(Dataset[dict[str, Any]]):
-    """Rendered scenes as samples of a training run.
+    """Rendered scenes as samples of a validation run.
 
     Args:
         scenes: what to render.
@@ -88,17 +115,18 @@ def run_demo(folder: Path, options: DemoOptions, say: Callable[[str], object]) -
     held_out = Clips(draw_scenes(everything, options.seed, "test"), "test")
     _show_discrimination(held_out, say)
     scenes = [number for number in unseen("train") for _ in range(options.renders)]
-    training = Clips(draw_scenes(scenes, 900 + options.seed, "train"), "train")
+    training = Pairs(draw_scenes(scenes, 900 + options.seed, "train"))
     rows = torch.randperm(len(everything), generator=torch.Generator().manual_seed(options.seed))[: options.validated]
     validation = torch.utils.data.Subset(held_out, rows.tolist())
     say(f"Training a video-to-audio model on {len(training)} clips; its loss knows nothing of the metric ...")
     generator, curve = _train(training, validation, options, say)
     bounds = _bounds(held_out, rows.tolist())
-    scores = {**bounds, "generated": curve[-1]}
+    untrained, trained = curve[0], curve[max(curve)]
+    scores = {**bounds, "generated": trained}
     scores["closed"] = (scores["generated"] - bounds["shuffled"]) / (bounds["true"] - bounds["shuffled"])
     say(
-        f"val/majorscore: {bounds['shuffled']:.3f} for shuffled audio, {curve[0]:.3f} before training, "
-        f"{curve[-1]:.3f} after it, {bounds['true']:.3f} for the true audio: {scores['closed']:.0%} of the gap closed."
+        f"val/majorscore: {bounds['shuffled']:.3f} for shuffled audio, {untrained:.3f} before training, "
+        f"{trained:.3f} after it, {bounds['true']:.3f} for the true audio: {scores['closed']:.0%} of the gap closed."
     )
     written = [_plot(folder / "demo.png", curve, bounds), *_write_clips(folder, generator, held_out, rows, options)]
     say("Written: " + ", ".join(str(path) for path in written))
@@ -142,47 +170,49 @@ def _bounds(clips: Clips, rows: Sequence[int]) -> dict[str, float]:
 
 
 class _Curve(Callback):
-    """Keep val/majorscore of each validation, and say it."""
+    """Keep val/majorscore after each validated epoch, and say it; 0 is before training."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self.say = say
-        self.values: list[float] = []
+        self.values: dict[int, float] = {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics["val/majorscore"])
-        self.values.append(value)
-        self.say(f"  epoch {len(self.values) - 1}: val/majorscore {value:.3f}")
+        epoch = trainer.current_epoch + 1 if trainer.state.fn == "fit" else 0
+        self.values[epoch] = value
+        self.say(f"  epoch {epoch:2}: val/majorscore {value:.3f}")
 
 
 def _train(
-    training: Clips, validation: Dataset[dict[str, Any]], options: DemoOptions, say: Callable[[str], object]
-) -> tuple[VideoToAudio, list[float]]:
+    training: Pairs, validation: Dataset[dict[str, Any]], options: DemoOptions, say: Callable[[str], object]
+) -> tuple[VideoToAudio, dict[int, float]]:
     torch.manual_seed(options.seed)
-    batches = DataLoader(training, BATCH, shuffle=True, drop_last=True)
+    batches = DataLoader(training, TRAINING_BATCH, shuffle=True, drop_last=True)
     held_out = DataLoader(validation, BATCH)
     curve = _Curve(say)
-    generator = VideoToAudio(FPS, steps=options.epochs * len(batches))
+    generator = VideoToAudio(training.periods, training.rates, FPS, steps=options.epochs * len(batches))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement between our lines
     with warnings.catch_warnings():
         # torch's deprecation inside Lightning 2.6, and its advice on workers, of which tensors in memory need none.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         warnings.filterwarnings("ignore", ".*does not have many workers")
         trainer = Trainer(
-            max_epochs=options.epochs, accelerator="auto", devices=1, logger=False, enable_checkpointing=False,
-            enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0, callbacks=[curve],
+            max_epochs=options.epochs, check_val_every_n_epoch=options.every, accelerator="auto", devices=1,
+            logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+            num_sanity_val_steps=0, callbacks=[curve],
         )  # fmt: skip
         trainer.validate(generator, held_out, verbose=False)
         trainer.fit(generator, batches, held_out)
     return generator, curve.values
 
 
-def _plot(path: Path, curve: Sequence[float], bounds: dict[str, float]) -> Path:
+def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float]) -> Path:
     needs_extra("matplotlib", "all")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(curve, marker="o", label="generated audio")
+    axes.plot(list(curve), list(curve.values()), marker="o", label="generated audio")
     for (name, value), colour in zip(bounds.items(), ("tab:red", "tab:green"), strict=True):
         axes.axhline(value, linestyle="--", color=colour, label=f"{name} audio")
     axes.set(xlabel="epoch", ylabel="val/majorscore", title="A video-to-audio model learns the embedded world")
@@ -195,7 +225,7 @@ def _write_clips(folder: Path, generator: VideoToAudio, clips: Clips, rows: Tens
     """Write the frames of some scenes with generated and with true audio."""
     chosen = rows[: options.clips]
     with torch.no_grad():
-        audio = generator.eval().cpu().vocoder.synthesise(generator(clips.frames[chosen]))
+        audio = generator.eval().cpu()(clips.frames[chosen])
     paths = []
     for row, made in zip(chosen.tolist(), audio, strict=True):
         for name, waveform in (("generated", made), ("true", clips.audio[row])):
