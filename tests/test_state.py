@@ -10,6 +10,7 @@ from torchmetrics import MetricCollection
 
 from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
 from torchmetrics_majorscore.functional import major_score
+from torchmetrics_majorscore.metrics import ids
 
 ALL = [
     lambda **options: MAJORScore(encoder=None, **options),
@@ -134,6 +135,27 @@ def test_of_conflicting_rows_the_first_stays_in_a_merge():
     one.merge_state(other)
     with pytest.warns(UserWarning, match="the first row of each was kept"):
         assert torch.equal(one.rows()["video-text"], before["video-text"])
+
+
+@pytest.mark.parametrize("make", [MAJORScore, FairScore, MAJORScores])
+def test_a_preempted_evaluation_goes_on_from_a_file(make, tmp_path):
+    names = [f"clip {number}" for number in range(8)]
+    whole, first, second = (make(encoder=None) for _ in range(3))
+    whole.update(embeddings=embed(), ids=names[:5])
+    whole.update(embeddings=embed(3, seed=1), ids=names[5:])
+    first.update(embeddings=embed(), ids=names[:5])
+    first.save_rows(tmp_path / "rows.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.pt"]
+    ids._NAMES.clear()  # as in another process
+    second.update(embeddings=embed(3, seed=1), ids=names[5:])
+    second.update(embeddings={name: e[4:] for name, e in embed().items()}, ids=names[4:5])  # scored twice
+    for _ in range(2):
+        second.merge_rows(tmp_path / "rows.pt")
+        assert equal(second.compute(), whole.compute())
+    assert sorted(second.rows()["id"]) == names
+    other = make(encoder=Plain("one"))
+    with pytest.raises(ValueError, match=r"Expected rows of the same encoder and options, got others in .*rows\.pt"):
+        other.merge_rows(tmp_path / "rows.pt")
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda metric: pickle.loads(pickle.dumps(metric))])

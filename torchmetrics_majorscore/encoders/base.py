@@ -87,9 +87,13 @@ def clean_build() -> Iterator[None]:
 def content_key(batch: Sequence[Tensor | str]) -> tuple[object, ...]:
     """Describe a batch by its content: equal keys mean equal texts, and tensors equal but for a 64-bit hash."""
     tensors = [item for item in batch if isinstance(item, Tensor)]
-    digests = torch.stack([_digest(tensor) for tensor in tensors]).tolist() if tensors else []
     shapes = [(tensor.dtype, tuple(tensor.shape), str(tensor.device)) for tensor in tensors]
-    return (*(item for item in batch if isinstance(item, str)), *shapes, *digests)
+    return (*(item for item in batch if isinstance(item, str)), *shapes, *digests(tensors))
+
+
+def digests(tensors: Sequence[Tensor]) -> list[int]:
+    """Hash the bits of each tensor to 64 bits; shape and dtype take no part."""
+    return torch.stack([_digest(tensor) for tensor in tensors]).tolist() if tensors else []
 
 
 def _digest(tensor: Tensor) -> Tensor:

@@ -85,6 +85,10 @@ class SharedEncoder:
             self._last[modality] = (key, embeddings)
         return embeddings
 
+    def forward(self, *inputs: Any) -> Tensor:
+        """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
+        return self.encode(*inputs)
+
     def on(self, device: torch.device) -> JointEncoder:
         """Return the encoder on a device; built at the first call."""
         if device not in self._replicas:

@@ -177,6 +177,7 @@ class MAJORScoreCallback(Callback):
         # Here and not with each batch: a rank without batches has to take part. Lightning computes, and resets, what
         # is logged; metric_attribute only keeps it from looking for the metric in the module.
         for run in self._runs if not trainer.sanity_checking else ():
+            run.scores.compute()  # in one sync; each member keeps its value for Lightning
             for name, metric in run.scores.items(keep_base=False, copy_state=False):
                 pl_module.log(f"{prefix}{name}{run.suffix}", metric, add_dataloader_idx=False, metric_attribute=name)
             if run.clips:

@@ -7,7 +7,8 @@ All metrics over the same rows share this class; they differ by ``_score``, the 
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,8 +19,9 @@ from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
+from torchmetrics_majorscore.metrics.conditions import CONDITIONS, Conditions, as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
-from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_audio, check_text, check_video
+from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_inputs
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.spaces import Space, fingerprint
 
@@ -36,13 +38,18 @@ class SimilarityMetric(RowMetric):
         fps: frames per second of raw video; needed only for raw video.
         nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"`` and
             ``"ignore"`` leave them out of the mean, ``"error"`` raises.
+        cache_conditions: remember the embeddings of videos and captions, so that in the next epoch only audio is
+            encoded, and ``update(audio=..., ids=...)`` is enough for samples whose video and caption were given
+            before. True keeps them in this process's memory, about 4 KB a sample, a path in a file as well; the values
+            are the same to the bit. It outlives ``reset``. See :class:`.Conditions`.
         kwargs: those of :class:`torchmetrics.Metric`.
     """
 
     is_differentiable = False
     higher_is_better: bool | None = None
     full_state_update = False
-    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, "signature", "_pair_names"]
+    feature_network = "encoder"
+    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, "signature", "encoder", "_pair_names"]
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class SimilarityMetric(RowMetric):
         sample_rate: int | None,
         fps: float | None,
         nan_strategy: NanStrategy,
+        cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
         if nan_strategy not in ("warn", "ignore", "error"):
@@ -60,6 +68,7 @@ class SimilarityMetric(RowMetric):
         self.sample_rate = sample_rate
         self.fps = fps
         self.nan_strategy = nan_strategy
+        self.conditions = as_conditions(cache_conditions)
         self._spaces = tuple(spaces)
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
         if apart := [pair for pair in self._pairs if pair not in every]:
@@ -106,34 +115,20 @@ class SimilarityMetric(RowMetric):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
         needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
         absent = [modality for modality in needed if inputs.get(modality) is None]
-        if absent:
-            raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {absent[0]}.")
+        known = CONDITIONS if self.conditions and ids is not None else ()
+        if unknown := [modality for modality in absent if modality not in known]:
+            raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {unknown[0]}.")
         with exact_float32(self.device):
-            samples = self._checked({m: given for m, given in inputs.items() if given is not None}, ids)
+            given = {modality: batch for modality, batch in inputs.items() if batch is not None}
+            samples = check_inputs(given, ids, self.fps, self.sample_rate, quiet=self.nan_strategy == "ignore")
+            if self.conditions:
+                samples |= self.conditions.take_in(samples, absent, ids)
             count = len(next(iter(samples.values())))
             blocks = [
                 self._similarities(space, self._embed(encoder, space.modalities, samples), count)
                 for space, encoder in zip(self._spaces, encoders, strict=True)
             ]
         return torch.cat(blocks, dim=-1)
-
-    def _checked(self, inputs: Mapping[str, Any], ids: Any) -> dict[str, list[Any]]:
-        """Check each input at the door, and warn of the samples that have no value."""
-        checks: dict[str, Callable[[Any], tuple[list[Any], dict[int, str]]]] = {
-            "video": lambda video: check_video(video, self.fps),
-            "text": check_text,
-            "audio": lambda audio: check_audio(audio, self.sample_rate),
-        }
-        checked = {modality: checks[modality](given) for modality, given in inputs.items()}
-        samples = {modality: kept for modality, (kept, _) in checked.items()}
-        if len({len(kept) for kept in samples.values()}) > 1:
-            counts = ", ".join(f"{modality} {len(kept)}" for modality, kept in samples.items())
-            raise ValueError(f"Expected as many samples in every input, got {counts}.")
-        for modality, (_, reasons) in checked.items() if self.nan_strategy != "ignore" else ():
-            for index, reason in reasons.items():
-                name = f"sample {index}" if ids is None else f"sample {index} (id {ids[index]})"
-                warnings.warn(f"{modality} of {name} {reason}; its pairs have no value.", stacklevel=2)
-        return samples
 
     def _embed(
         self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]
@@ -148,15 +143,21 @@ class SimilarityMetric(RowMetric):
             if not present:
                 continue
             batch = [samples[modality][row] for row in present]
-            if modality == "audio":
-                source = self.sample_rate or encoder.sample_rate  # check_audio has refused None
-                batch = [resample(waveform.to(self.device), source, encoder.sample_rate) for waveform in batch]
-            elif modality == "video":
-                batch = [frames.to(self.device) for frames in batch]
-            encoded = encoder.encode(modality, batch, self.device).to(self.device)
+            if self.conditions and modality in CONDITIONS:
+                encoded = self.conditions.encode(encoder, modality, batch, self.device)
+            else:
+                encoded = self._encode(encoder, modality, batch)
             embeddings[modality] = encoded.new_full((len(samples[modality]), encoded.shape[1]), math.nan)
             embeddings[modality][present] = encoded
         return embeddings
+
+    def _encode(self, encoder: SharedEncoder, modality: str, batch: list[Any]) -> Tensor:
+        if modality == "audio":
+            source = self.sample_rate or encoder.sample_rate  # check_audio has refused None
+            batch = [resample(waveform.to(self.device), source, encoder.sample_rate) for waveform in batch]
+        elif modality == "video":
+            batch = [frames.to(self.device) for frames in batch]
+        return encoder.encode(modality, batch, self.device).to(self.device)
 
     def _similarities(self, space: Space, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
         """Take the cosines of all pairs of a space; NaN in the columns of a modality that has no embeddings."""
@@ -229,6 +230,11 @@ class SimilarityMetric(RowMetric):
     @property
     def _pair_names(self) -> str:
         return ", ".join("-".join(pair) for pair in self._pairs)
+
+    @property
+    def encoder(self) -> SharedEncoder | None:
+        """The handle on the encoder, of the first space if there are two; None where embeddings are given."""
+        return self._spaces[0].encoder
 
     @property
     def signature(self) -> str:

@@ -7,6 +7,7 @@ from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared
 from torchmetrics_majorscore.functional.major import Combine
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy
+from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.major import CombinedSimilarity
 from torchmetrics_majorscore.metrics.spaces import Space
 
@@ -30,6 +31,7 @@ class CLIPCLAPScore(CombinedSimilarity):
         absolute: combine absolute similarities.
         weights: for named encoders, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
         nan_strategy: see :class:`.SimilarityMetric`.
+        cache_conditions: see :class:`.SimilarityMetric`.
         kwargs: those of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -57,6 +59,7 @@ class CLIPCLAPScore(CombinedSimilarity):
         absolute: bool = False,
         weights: str | Path | None = None,
         nan_strategy: NanStrategy = "warn",
+        cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
         spaces = [
@@ -64,6 +67,7 @@ class CLIPCLAPScore(CombinedSimilarity):
             for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
         ]
         kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
+        kwargs["cache_conditions"] = cache_conditions
         super().__init__(spaces, combine, absolute, pairs, **kwargs)
 
 

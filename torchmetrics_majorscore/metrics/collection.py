@@ -1,5 +1,8 @@
 """MAJORScore in all combinations, FairScore and the mean similarities, from one encoding pass."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torchmetrics import Metric, MetricCollection
@@ -7,6 +10,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics_majorscore.encoders import JointEncoder
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.fair import FairScore
 from torchmetrics_majorscore.metrics.major import MAJORScore
 
@@ -43,6 +47,7 @@ class MAJORScores(MetricCollection):
         postfix: str | None = None,
         **options: Any,
     ) -> None:
+        options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
         fair = FairScore(encoder, **options)
         # FairScore is the first member, which takes the batches for all, so that a missing modality is refused.
         metrics: dict[str, Metric | MetricCollection] = {"fairscore": fair}
@@ -52,6 +57,31 @@ class MAJORScores(MetricCollection):
         for pair in fair.all_pairs:
             metrics[f"similarity_{'_'.join(pair)}"] = MAJORScore("sum", encoder, pairs=[pair], **options)
         super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])
+
+    def compute(self) -> dict[str, Any]:
+        """Compute all values; the members share one sync, as they share their rows."""
+        with self._synced_once():
+            values: dict[str, Any] = super().compute()
+        return values
+
+    @contextmanager
+    def _synced_once(self) -> Iterator[None]:
+        members: list[Any] = list(self.values(copy_state=False))
+        first, rest = members[0], members[1:]
+        held = [(member.ids, member.similarities) for member in rest]
+        first.partners = [member._choices() for member in rest]
+        with first.sync_context(dist_sync_fn=first.dist_sync_fn, should_sync=first._to_sync):
+            for member in members:
+                member.ids, member.similarities = first.ids, first.similarities
+                member._to_sync = member._should_unsync = False
+            try:
+                yield
+            finally:
+                for member in members:
+                    member._to_sync, member._should_unsync = member.sync_on_compute, True
+                for member, (ids, similarities) in zip(rest, held, strict=True):
+                    member.ids, member.similarities = ids, similarities
+                first.partners = []
 
     @property
     def signature(self) -> str:
@@ -64,3 +94,13 @@ class MAJORScores(MetricCollection):
         fair: Any = self["fairscore"]
         rows: dict[str, Any] = fair.rows()
         return rows
+
+    def save_rows(self, path: str | Path) -> None:
+        """Write the rows of this process to a file, see :meth:`.RowMetric.save_rows`."""
+        first: Any = next(iter(self.values(copy_state=False)))
+        first.save_rows(path)
+
+    def merge_rows(self, path: str | Path) -> None:
+        """Add the rows of a file, see :meth:`.RowMetric.merge_rows`."""
+        for member in self.values(copy_state=False):
+            member.merge_rows(path)  # type: ignore[operator]

@@ -11,6 +11,7 @@ from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.functional.fair import fair_score
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
+from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.spaces import MODALITIES, joint_space
 
 
@@ -31,6 +32,7 @@ class FairScore(SimilarityMetric):
         pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
         modalities: names of the modalities if ``encoder`` is None.
         nan_strategy: see :class:`.SimilarityMetric`.
+        cache_conditions: see :class:`.SimilarityMetric`.
         kwargs: those of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -61,10 +63,11 @@ class FairScore(SimilarityMetric):
         pool: Pool = "after_head",
         modalities: Sequence[str] = MODALITIES,
         nan_strategy: NanStrategy = "warn",
+        cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
         space = joint_space(encoder, weights, pool, modalities)
-        super().__init__([space], pairs, sample_rate, fps, nan_strategy, **kwargs)
+        super().__init__([space], pairs, sample_rate, fps, nan_strategy, cache_conditions, **kwargs)
         if len(self._pairs) < 2:
             raise ValueError(f"Expected at least two pairs to compare, got {self._pair_names}.")
 

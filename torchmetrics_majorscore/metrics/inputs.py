@@ -6,8 +6,8 @@ sample (no frames, NaN, empty caption, None) leaves that sample without an embed
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,41 @@ MOST_CHANNELS = 32
 T = TypeVar("T", Tensor, str)
 Checked = tuple[list[T | None], dict[int, str]]
 """The samples, None where there is no value, and the reason of each None."""
+
+
+def check_inputs(
+    inputs: Mapping[str, Any], ids: Any, fps: float | None, sample_rate: int | None, *, quiet: bool
+) -> dict[str, list[Any]]:
+    """Check the inputs of a batch, and warn of the samples that have no value.
+
+    Args:
+        inputs: modality to a batch, as ``update`` takes it.
+        ids: those of the batch, to name samples by; None without.
+        fps: frames per second of video.
+        sample_rate: of audio in Hz.
+        quiet: do not warn.
+
+    Returns:
+        Modality to samples, None where a sample has no value.
+
+    Raises:
+        ValueError: a batch that does not fit, or batches of different lengths.
+    """
+    checks: dict[str, Callable[[Any], tuple[list[Any], dict[int, str]]]] = {
+        "video": lambda video: check_video(video, fps),
+        "text": check_text,
+        "audio": lambda audio: check_audio(audio, sample_rate),
+    }
+    checked = {modality: checks[modality](given) for modality, given in inputs.items()}
+    samples = {modality: kept for modality, (kept, _) in checked.items()}
+    if len({len(kept) for kept in samples.values()}) > 1:
+        counts = ", ".join(f"{modality} {len(kept)}" for modality, kept in samples.items())
+        raise ValueError(f"Expected as many samples in every input, got {counts}.")
+    for modality, (_, reasons) in checked.items() if not quiet else ():
+        for index, reason in reasons.items():
+            name = f"sample {index}" if ids is None else f"sample {index} (id {ids[index]})"
+            warnings.warn(f"{modality} of {name} {reason}; its pairs have no value.", stacklevel=2)
+    return samples
 
 
 def check_video(video: Video, fps: float | None) -> Checked[Tensor]:

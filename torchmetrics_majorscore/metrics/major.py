@@ -12,6 +12,7 @@ from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.functional.major import Combine, check_combine, major_score
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
+from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.spaces import MODALITIES, Space, joint_space
 
 
@@ -69,6 +70,7 @@ class MAJORScore(CombinedSimilarity):
         pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
         modalities: names of the modalities if ``encoder`` is None.
         nan_strategy: see :class:`.SimilarityMetric`.
+        cache_conditions: see :class:`.SimilarityMetric`.
         kwargs: those of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -97,8 +99,10 @@ class MAJORScore(CombinedSimilarity):
         pool: Pool = "after_head",
         modalities: Sequence[str] = MODALITIES,
         nan_strategy: NanStrategy = "warn",
+        cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
         space = joint_space(encoder, weights, pool, modalities)
         kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
+        kwargs["cache_conditions"] = cache_conditions
         super().__init__([space], combine, absolute, pairs, **kwargs)

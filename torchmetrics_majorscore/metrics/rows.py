@@ -5,6 +5,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from torchmetrics_majorscore.functional.similarity import Pair
-from torchmetrics_majorscore.metrics.ids import NO_ID, int64_to_ids
+from torchmetrics_majorscore.metrics.gather import gather_equal, gather_rows
+from torchmetrics_majorscore.metrics.ids import NO_ID, ids_to_int64, int64_to_ids
 
 
 class RowMetric(Metric):
@@ -37,6 +39,7 @@ class RowMetric(Metric):
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
         self.all_pairs = list(pairs)
+        self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
         digest = torch.tensor(list(fingerprint), dtype=torch.uint8, device=self._device)
@@ -87,10 +90,10 @@ class RowMetric(Metric):
             )
 
     def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
-        """Gather the rows of all ranks in one go; a rank without rows, or without a caption, takes part alike.
+        """Gather the rows of all ranks; a rank without rows, or without a caption, takes part alike.
 
-        Ids, similarities and the fingerprint travel as one int32 matrix, bits unchanged: a header row, then a row per
-        sample. torchmetrics would gather state by state, and guess the dtype and shape of a state that is empty.
+        Ids and similarities travel as one int32 matrix, bits unchanged. torchmetrics would gather state by state, and
+        guess the dtype and shape of a state that is empty.
         """
         rows = [torch.empty(0, 2, dtype=torch.int32), torch.empty(0, len(self.all_pairs), dtype=torch.int32)]
         if self.ids:
@@ -98,17 +101,14 @@ class RowMetric(Metric):
             rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
         # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
-        choices = repr((self.fingerprint[:8].tolist(), self._choices())).encode()
-        own = torch.frombuffer(bytearray(hashlib.blake2b(choices, digest_size=8).digest()), dtype=torch.int32)
-        own = own.to(self.device)
-        header = torch.cat([own, own.new_zeros(packed.shape[1] - 2)])
-        gathered = dist_sync_fn(torch.cat([header[None], packed]), group=process_group or self.process_group)
-        if any(not torch.equal(part[0, :2], own) for part in gathered):
-            raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or options.")
+        choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
+        gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
+        digest = hashlib.blake2b(choices, digest_size=8).digest()
+        parts = gather_rows(packed, digest, gather, process_group or self.process_group)
         # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
-        numbers = [part[1:, :2].clone(memory_format=torch.contiguous_format) for part in gathered]
+        numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
         self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
-        self.similarities = [part[1:, 2:].contiguous().view(torch.float32) for part in gathered]
+        self.similarities = [part[:, 2:].contiguous().view(torch.float32) for part in parts]
 
     @torch.jit.unused
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -158,6 +158,36 @@ class RowMetric(Metric):
         self.ids = [*self.ids, *incoming_state["ids"]]
         self.similarities = [*self.similarities, *incoming_state["similarities"]]
         self._computed, self._update_count = None, max(1, self._update_count)
+
+    def save_rows(self, path: str | Path) -> None:
+        """Write the rows of this process to a file, which :meth:`merge_rows` reads: a preempted evaluation goes on.
+
+        Args:
+            path: of the file; an older one is replaced, and never left half written.
+        """
+        ids, similarities = self._unique_rows()
+        rows = {"ids": ids, "names": int64_to_ids(ids), "similarities": similarities}
+        unfinished = Path(f"{path}.unfinished")
+        torch.save(rows | {"fingerprint": self.fingerprint[:8].cpu()}, unfinished)
+        unfinished.replace(path)
+
+    def merge_rows(self, path: str | Path) -> None:
+        """Add the rows of a file; with ids, shards scored at different times give the bits of one run.
+
+        Args:
+            path: what :meth:`save_rows` wrote, in any process, of any metric over the same encoder and options of
+                ``update``.
+
+        Raises:
+            ValueError: the rows are those of another encoder, other weights or options.
+        """
+        rows = torch.load(path, map_location=self.device, weights_only=True)
+        if not torch.equal(rows["fingerprint"], self.fingerprint[:8]):
+            raise ValueError(f"Expected rows of the same encoder and options, got others in {path}.")
+        names = [name for name in rows["names"] if isinstance(name, str)]
+        ids_to_int64(names, len(names))  # for rows() to know the strings again
+        incoming = {"ids": [rows["ids"]], "similarities": [rows["similarities"]], "fingerprint": self.fingerprint}
+        self._reduce_states(incoming)
 
     def reset(self) -> None:
         """Forget all rows."""

@@ -1,0 +1,192 @@
+"""Embeddings of what stays the same from epoch to epoch: videos and captions. Only the audio is new each time."""
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.encoders.base import digests
+from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
+
+CONDITIONS = ("video", "text")
+TABLES = """
+CREATE TABLE IF NOT EXISTS samples (modality TEXT, id INTEGER, content TEXT, PRIMARY KEY (modality, id));
+CREATE TABLE IF NOT EXISTS embeddings (encoder TEXT, content TEXT, vector BLOB, PRIMARY KEY (encoder, content));
+"""
+WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Content:
+    """A picked video or a caption: what tells it from others, and itself, None if it is remembered only."""
+
+    key: str
+    item: Tensor | str | None = None
+
+
+class Conditions:
+    """Remembers embeddings by content, and contents by sample id, on the CPU and perhaps in a file.
+
+    An embedding is found by the encoder's digest and options and by the content (a caption itself, a 64-bit hash of
+    the frames), so a change of either is never answered with an old embedding. A copy remembers what the original did;
+    a pickle remembers the file alone.
+
+    Args:
+        path: an SQLite file, made if it does not exist, which several processes may share; ids are unique in it.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = path
+        self._contents: dict[tuple[str, int], str | None] = {}
+        self._vectors: dict[tuple[str, str], Tensor] = {}
+        self._warned = False
+        self._process: int | None = None
+
+    def take_in(self, samples: Mapping[str, list[Any]], absent: Sequence[str], ids: Any) -> dict[str, list[Any]]:
+        """Note the conditions that a batch brings and recall those that it lacks.
+
+        Args:
+            samples: modality to checked samples.
+            absent: the modalities to recall.
+            ids: as ``update`` takes them.
+
+        Returns:
+            Each condition to its contents, None for a sample without a value.
+
+        Raises:
+            ValueError: an id whose condition is absent is new.
+        """
+        count = len(next(iter(samples.values()))) if samples else len(ids)
+        numbers = None if ids is None else ids_to_int64(ids, count).tolist()
+        noted = {m: self.note(m, samples[m], numbers) for m in CONDITIONS if m in samples}
+        return noted | {modality: self.recall(modality, numbers or []) for modality in absent}
+
+    def note(self, modality: str, samples: Sequence[Any], numbers: Sequence[int] | None) -> list[Content | None]:
+        """Take the given samples of a batch in, under their ids.
+
+        Args:
+            modality: one of :data:`CONDITIONS`.
+            samples: picked frames (T, 3, H, W) or captions; None for one without a value.
+            numbers: their ids as :func:`.ids_to_int64` gives them, None without ids.
+
+        Returns:
+            Their contents, None where a sample has no value.
+        """
+        keys, changed = _keys(samples), {}
+        for number, key in zip(numbers, keys, strict=True) if numbers else ():
+            known, before = self._content(modality, number)
+            if known and before != key and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"{modality} of id {_name(number)} is not the one that was given before and is encoded anew: "
+                    "cache_conditions pays only for conditions that stay the same (augmented or repeated ids?).",
+                    stacklevel=5,
+                )
+            if not known or before != key:
+                changed[modality, number] = key
+        self._contents |= changed
+        if self.path and changed:
+            self._run("INSERT OR REPLACE INTO samples VALUES (?, ?, ?)", [(*one, key) for one, key in changed.items()])
+        return [None if key is None else Content(key, item) for key, item in zip(keys, samples, strict=True)]
+
+    def recall(self, modality: str, numbers: Sequence[int]) -> list[Content | None]:
+        """Give the contents of samples that were given in an earlier batch.
+
+        Raises:
+            ValueError: an id is new.
+        """
+        found = [self._content(modality, number) for number in numbers]
+        if new := [number for number, (known, _) in zip(numbers, found, strict=True) if not known]:
+            raise ValueError(
+                f"Expected {modality}, or ids whose {modality} was given before, got the new id {_name(new[0])} "
+                f"without {modality}."
+            )
+        return [None if key is None else Content(key) for _, key in found]
+
+    def encode(self, encoder: SharedEncoder, modality: str, batch: Sequence[Content], device: torch.device) -> Tensor:
+        """Encode contents, each once in the life of this object.
+
+        Args:
+            encoder: of the space.
+            modality: one of :data:`CONDITIONS`.
+            batch: what :meth:`note` or :meth:`recall` gave.
+            device: where to encode.
+
+        Returns:
+            Embeddings, float32, (B, D), on ``device``.
+
+        Raises:
+            ValueError: a recalled content was never encoded by this encoder.
+        """
+        name = f"{encoder.name}|{encoder.portable_key}|{modality}"
+        new = {content.key: content.item for content in batch if self._vector(name, content.key) is None}
+        if new:
+            if any(item is None for item in new.values()):
+                raise ValueError(f"Expected {modality}: it was given before, but to another encoder than {name}.")
+            items: Any = [item.to(device) if isinstance(item, Tensor) else item for item in new.values()]
+            vectors = encoder.encode(modality, items, device).cpu()
+            self._keep(name, {key: vector.clone() for key, vector in zip(new, vectors, strict=True)})
+        return torch.stack([self._vectors[name, content.key] for content in batch]).to(device)
+
+    def _content(self, modality: str, number: int) -> tuple[bool, str | None]:
+        if self.path and (modality, number) not in self._contents:
+            query = "SELECT content FROM samples WHERE modality = ? AND id = ?"
+            for (key,) in self._run(query, [(modality, number)]):
+                self._contents[modality, number] = key
+        return (modality, number) in self._contents, self._contents.get((modality, number))
+
+    def _vector(self, name: str, key: str) -> Tensor | None:
+        if self.path and (name, key) not in self._vectors:
+            query = "SELECT vector FROM embeddings WHERE encoder = ? AND content = ?"
+            for (blob,) in self._run(query, [(name, key)]):
+                self._vectors[name, key] = torch.frombuffer(bytearray(blob), dtype=torch.float32)
+        return self._vectors.get((name, key))
+
+    def _keep(self, name: str, vectors: dict[str, Tensor]) -> None:
+        self._vectors |= {(name, key): vector for key, vector in vectors.items()}
+        if self.path:
+            rows = [(name, key, vector.numpy().tobytes()) for key, vector in vectors.items()]
+            self._run("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+
+    def _run(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        if self._process != os.getpid():  # a connection must not be carried over a fork
+            self._database = sqlite3.connect(str(self.path), timeout=WAIT_SECONDS, check_same_thread=False)
+            self._database.executescript(TABLES)
+            self._process = os.getpid()
+        if statement.startswith("SELECT"):
+            return self._database.execute(statement, rows[0]).fetchall()
+        with self._database:
+            self._database.executemany(statement, rows)
+        return []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Conditions":
+        copied = Conditions(self.path)
+        copied._contents, copied._vectors = dict(self._contents), dict(self._vectors)
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Conditions, (self.path,)
+
+
+def as_conditions(cache: "bool | str | Path | Conditions") -> Conditions | None:
+    """Read the option ``cache_conditions``: False, True, the path of a file, or an object that metrics share."""
+    if isinstance(cache, Conditions):
+        return cache
+    return Conditions(None if cache is True else cache) if cache else None
+
+
+def _keys(samples: Sequence[Any]) -> list[str | None]:
+    hashes = iter(digests([sample for sample in samples if isinstance(sample, Tensor)]))
+    return [f"{tuple(sample.shape)} {next(hashes):x}" if isinstance(sample, Tensor) else sample for sample in samples]
+
+
+def _name(number: int) -> str:
+    return repr(int64_to_ids(torch.tensor([number]))[0])
