@@ -7,10 +7,12 @@ import warnings
 import pytest
 import torch
 from tiny import RAW, CountingEncoder, TinyEncoder, bits, make_samples, run_processes, take
+from toy_training import IGNORED, PATHS, Generator, History, as_bits, expected, loader, make_trainer
 
 from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore.lightning import MAJORScoreCallback
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* have a positive product of negative similarities:UserWarning")
+pytestmark = [pytest.mark.filterwarnings(line) for line in IGNORED]
 COUNT = 7
 BATCHES = ([0, 1, 2], [3, 4], [5, 6])
 
@@ -140,6 +142,17 @@ def test_copies_remember_and_pickles_are_small(cache):
     assert clone["fairscore"].conditions._contents == kept._contents
     assert len(pickled := pickle.dumps(metric)) < 20_000
     assert pickle.loads(pickled)["fairscore"].conditions.path == kept.path
+
+
+def test_callback_encodes_conditions_in_the_first_epoch_only(tmp_path):
+    for cache, calls in ((False, 2), (True, 1)):
+        encoder, history = CountingEncoder(), History()
+        callback = MAJORScoreCallback(PATHS, encoder=encoder, **RAW, cache_conditions=cache)
+        trainer = make_trainer(tmp_path, callback, logger=history, max_epochs=2, num_sanity_val_steps=0)
+        trainer.fit(Generator(), loader(), loader())
+        assert [as_bits(logged) for logged in history.logged] == [expected(), expected(epoch=1)]
+        batches = encoder.calls["audio"] // 2
+        assert encoder.calls == {"video": calls * batches, "text": calls * batches, "audio": 2 * batches}
 
 
 def work(rank: int, world: int, folder) -> None:

@@ -24,6 +24,7 @@ from tiny import (
 )
 from torch import nn
 from torchmetrics import MetricCollection
+from torchmetrics.wrappers import FeatureShare
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
 from torchmetrics_majorscore.encoders import shared_encoder, table
@@ -143,6 +144,31 @@ def test_one_pass(build, step):
     if build is plain_collection:
         with bites:
             check_one_pass(naive, build, step, False)
+
+
+# 11 FeatureShare
+
+
+def check_feature_share(make_major, make_fair):
+    encoder = CountingEncoder()
+    shared = FeatureShare({"major": make_major(encoder), "fair": make_fair(encoder)})
+    batch = make_samples(3)
+    shared.update(**batch)
+    assert encoder.calls == dict.fromkeys(encoder.modalities, 1)
+    values = {name: bits(value) for name, value in shared.compute().items()}
+    assert values == {"major": value_of(ours(TinyEncoder())), "fair": value_of(fair(TinyEncoder()))}
+    assert not list(shared.parameters())
+    assert not shared.state_dict()
+    batch["audio"][1].mul_(-1)
+    shared.reset()
+    shared.update(**batch | {"ids": None})
+    assert bits(shared.compute()["major"]) == value_of(ours(TinyEncoder()), **batch) != values["major"]
+
+
+def test_feature_share():
+    check_feature_share(ours, fair)
+    with pytest.raises(AttributeError, match="feature_network"):
+        check_feature_share(naive, naive)
 
 
 @pytest.mark.parametrize("modality", ["video", "audio"])

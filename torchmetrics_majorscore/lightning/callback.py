@@ -60,6 +60,8 @@ class MAJORScoreCallback(Callback):
         weights: for ``metrics=None``: see :class:`MAJORScore`.
         sample_rate: for ``metrics=None``: rate of raw audio in Hz.
         fps: for ``metrics=None``: frames per second of raw video.
+        cache_conditions: for ``metrics=None``: True or a file, to encode video and caption of an id in the first epoch
+            only. In memory each dataloader has its own; a file is for all, and its ids must be unique.
         every_n_epochs: within ``fit``, score only the n-th, 2 n-th, ... epoch, as ``ModelCheckpoint`` counts with its
             own ``every_n_epochs``: give it the same, for in between the last value stands in ``callback_metrics``.
         max_samples: score about this many samples of each dataset: those whose id has a hash in the lowest
@@ -88,6 +90,7 @@ class MAJORScoreCallback(Callback):
         weights: str | Path | None = None,
         sample_rate: int | None = None,
         fps: float | None = None,
+        cache_conditions: bool | str | Path = False,
         every_n_epochs: int = 1,
         max_samples: int | None = None,
         prefix: str = "{stage}/",
@@ -95,7 +98,8 @@ class MAJORScoreCallback(Callback):
         offload: bool = False,
     ) -> None:
         own = {"encoder": encoder, "weights": weights, "sample_rate": sample_rate, "fps": fps}
-        if metrics is not None and list(own.values()) != ["c-mcr", None, None, None]:
+        own["cache_conditions"] = cache_conditions
+        if metrics is not None and list(own.values()) != ["c-mcr", None, None, None, False]:
             raise ValueError(f"Expected {', '.join(own)} only without metrics, got both: give them to the metrics.")
         _check_counts(every_n_epochs, max_samples, best_and_worst)
         self.inputs = input_reader(inputs)

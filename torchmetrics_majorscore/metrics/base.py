@@ -38,10 +38,8 @@ class SimilarityMetric(RowMetric):
         fps: frames per second of raw video; needed only for raw video.
         nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"`` and
             ``"ignore"`` leave them out of the mean, ``"error"`` raises.
-        cache_conditions: remember the embeddings of videos and captions, so that in the next epoch only audio is
-            encoded, and ``update(audio=..., ids=...)`` is enough for samples whose video and caption were given
-            before. True keeps them in this process's memory, about 4 KB a sample, a path in a file as well; the values
-            are the same to the bit. It outlives ``reset``. See :class:`.Conditions`.
+        cache_conditions: True, or the path of a file, to remember the embeddings of videos and captions beyond
+            ``reset``: then only audio is encoded, and ``update(audio=..., ids=...)`` will do, with the same bits.
         kwargs: those of :class:`torchmetrics.Metric`.
     """
 
@@ -233,7 +231,7 @@ class SimilarityMetric(RowMetric):
 
     @property
     def encoder(self) -> SharedEncoder | None:
-        """The handle on the encoder, of the first space if there are two; None where embeddings are given."""
+        """The handle on the encoder (of the first space, if there are two); None where embeddings are given."""
         return self._spaces[0].encoder
 
     @property
