@@ -9,6 +9,7 @@ renders, wordings and 24 combinations that no model ever saw. Intervals are 95 %
 
 import argparse
 import dataclasses
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,14 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joint_space import encode, joint, measure, relative, separate
+import torch
+from joint_space import CPU, encode, joint, measure, relative, separate
 from parity import PACKAGES, version
 from safetensors.torch import load_file, save_file
 
-from torchmetrics_majorscore.encoders.base import load_strictly
+from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders.base import clean_build, load_strictly
 from torchmetrics_majorscore.encoders.cmcr import Heads
-from torchmetrics_majorscore.training.bundle import CONFIG, BundleOptions, train_bundle
-from torchmetrics_majorscore.training.connector import ConnectorOptions, Embeddings, train_connector
+from torchmetrics_majorscore.training.bundle import (
+    CONFIG,
+    BundleOptions,
+    text_embeddings,
+    train_bundle,
+    train_clip,
+    write,
+)
+from torchmetrics_majorscore.training.connector import ConnectorOptions, Embeddings, save_heads, train_connector
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, KINDS, Scene, Split, draw_scenes
 from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
@@ -71,15 +81,34 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def trained(folder: Path, seed: int, scale: float) -> tuple[Path, Embeddings, str]:
-    """Train a bundle if the folder lacks it."""
+    """Train a bundle if the folder lacks it; its CLAP is that of equal scales, on which CLIP's scale has no effect."""
     bundle = folder / f"seed{seed}-clip{scale:g}"
     cache, timing = bundle / "embeddings.safetensors", bundle / "seconds.txt"
     if not cache.is_file():
         start = time.perf_counter()
         options = BundleOptions(clip=replace(BundleOptions().clip, scale=scale), seed=seed)
-        save_file(vars(train_bundle(bundle, options)), cache)
+        if scale == BundleOptions().clip.scale:
+            embeddings = train_bundle(bundle, options)
+        else:
+            embeddings = with_other_clip(bundle, trained(folder, seed, BundleOptions().clip.scale)[0], options)
+        save_file(vars(embeddings), cache)
         timing.write_text(f"{time.perf_counter() - start:.0f}")
     return bundle, Embeddings(**load_file(cache)), timing.read_text()
+
+
+def with_other_clip(bundle: Path, equal: Path, options: BundleOptions) -> Embeddings:
+    """Train CLIP and the connector anew beside the CLAP of another bundle."""
+    shutil.copytree(equal, bundle, dirs_exist_ok=True, ignore=shutil.ignore_patterns("embeddings*", "seconds*"))
+    clap: Any = shared_encoder("clap-tiny", bundle).on(CPU)
+    with clean_build():
+        torch.manual_seed(options.seed)
+        clip, images = train_clip(bundle, options)
+        write(clip, bundle / "clip.safetensors")
+        texts = text_embeddings(bundle, clip, clap.network, options)
+    sounds = load_file(equal / "embeddings.safetensors")["audio"]
+    embeddings = Embeddings(*texts, image=images, audio=sounds)
+    save_heads(train_connector(embeddings, options.connector).half(), bundle, dataclasses.asdict(options))
+    return embeddings
 
 
 def heads_of(bundle: Path) -> Heads:

@@ -87,7 +87,7 @@ def epochs(weights: Path, samples: list[dict[str, Any]]) -> list[str]:
     for epoch in range(3):
         for cache, metric in metrics.items():
             calls.samples.clear()
-            metric["fairscore"].encoder.offload()  # also forgets the last batch, which the other metric has just encoded
+            metric["fairscore"].encoder.offload()  # which also forgets the last batch, the same for both
             took = seconds(lambda c=cache, m=metric, e=epoch: values.update({c: run_epoch(m, samples, e)}))
             first.setdefault(cache, took)
             counts = ", ".join(str(calls.samples[name]) for name in ("video", "text", "audio"))
