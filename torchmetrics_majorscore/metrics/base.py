@@ -21,7 +21,7 @@ from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
 from torchmetrics_majorscore.metrics.conditions import CONDITIONS, Conditions, as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
-from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_inputs
+from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_embeddings, check_inputs
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.spaces import Space, fingerprint
 
@@ -38,8 +38,7 @@ class SimilarityMetric(RowMetric):
         fps: frames per second of raw video; needed only for raw video.
         nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"`` and
             ``"ignore"`` leave them out of the mean, ``"error"`` raises.
-        cache_conditions: True, or the path of a file, to remember the embeddings of videos and captions beyond
-            ``reset``: then only audio is encoded, and ``update(audio=..., ids=...)`` will do, with the same bits.
+        cache_conditions: remember videos and captions beyond ``reset``: True or a file, see :class:`.Conditions`.
         kwargs: those of :class:`torchmetrics.Metric`.
     """
 
@@ -47,7 +46,12 @@ class SimilarityMetric(RowMetric):
     higher_is_better: bool | None = None
     full_state_update = False
     feature_network = "encoder"
-    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, "signature", "encoder", "_pair_names"]
+    __jit_unused_properties__: ClassVar[list[str]] = [
+        *Metric.__jit_unused_properties__,
+        "signature",
+        "encoder",
+        "_pair_names",
+    ]
 
     def __init__(
         self,
@@ -98,16 +102,32 @@ class SimilarityMetric(RowMetric):
                 ``compute``.
         """
         if embeddings is None:
-            similarities = self._encoded({"video": video, "text": text, "audio": audio}, ids)
+            embeddings = self.encode(video, text, audio, ids)
+            count = next(len(batch) for batch in (audio, text, video) if batch is not None)
         elif video is text is audio is None:
-            similarities = self._given(embeddings)
+            count = check_embeddings(embeddings, [space.names for space in self._spaces])
         else:
             raise ValueError("Expected either raw inputs or embeddings, got both.")
-        self.ids.append(ids_to_int64(ids, len(similarities)).to(self.device))
-        self.similarities.append(similarities)
+        self.ids.append(ids_to_int64(ids, count).to(self.device))
+        self.similarities.append(self._similarities(embeddings, count))
 
-    def _encoded(self, inputs: Mapping[str, Any], ids: Any) -> Tensor:
-        """Encode raw inputs, each modality once per space, into all similarities (B, C(M, 2))."""
+    def encode(
+        self,
+        video: Video | None = None,
+        text: Text | None = None,
+        audio: Audio | None = None,
+        ids: Sequence[int | str] | Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
+
+        Returns:
+            What ``update(embeddings=...)`` takes: unit-norm embeddings, float32, (B, D), on the metric's device; NaN
+            for a sample without a value, and no entry for a modality of which no sample has one.
+
+        Raises:
+            ValueError: as :meth:`update`.
+        """
+        inputs = {"video": video, "text": text, "audio": audio}
         encoders = [space.encoder for space in self._spaces if space.encoder]
         if len(encoders) < len(self._spaces):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
@@ -117,24 +137,20 @@ class SimilarityMetric(RowMetric):
         if unknown := [modality for modality in absent if modality not in known]:
             raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {unknown[0]}.")
         with exact_float32(self.device):
-            given = {modality: batch for modality, batch in inputs.items() if batch is not None}
+            given: dict[str, Any] = {modality: batch for modality, batch in inputs.items() if batch is not None}
             samples = check_inputs(given, ids, self.fps, self.sample_rate, quiet=self.nan_strategy == "ignore")
             if self.conditions:
                 samples |= self.conditions.take_in(samples, absent, ids)
-            count = len(next(iter(samples.values())))
-            blocks = [
-                self._similarities(space, self._embed(encoder, space.modalities, samples), count)
+            return {
+                space.prefix + modality: embedding
                 for space, encoder in zip(self._spaces, encoders, strict=True)
-            ]
-        return torch.cat(blocks, dim=-1)
+                for modality, embedding in self._embed(encoder, space.modalities, samples).items()
+            }
 
     def _embed(
         self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]
     ) -> dict[str, Tensor]:
-        """Encode the samples of a space's modalities; NaN stands for a sample without a value.
-
-        A modality of which no sample has a value is left out.
-        """
+        """Encode the samples of a space's modalities; NaN stands for a sample without a value."""
         embeddings: dict[str, Tensor] = {}
         for modality in (m for m in modalities if m in samples):
             present = [row for row, item in enumerate(samples[modality]) if item is not None]
@@ -157,36 +173,20 @@ class SimilarityMetric(RowMetric):
             batch = [frames.to(self.device) for frames in batch]
         return encoder.encode(modality, batch, self.device).to(self.device)
 
-    def _similarities(self, space: Space, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
-        """Take the cosines of all pairs of a space; NaN in the columns of a modality that has no embeddings."""
-        columns = [
-            pair_similarities(embeddings, [pair])[:, 0]
-            if set(pair) <= embeddings.keys()
-            else torch.full((count,), math.nan, device=self.device)
-            for pair in space.pairs
-        ]
-        return torch.stack(columns, dim=-1).float()
-
-    def _given(self, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Check given embeddings and take their cosines."""
-        names = [space.prefix + modality for space in self._spaces for modality in space.modalities]
-        if set(embeddings) != set(names):
-            raise ValueError(f"Expected embeddings of {', '.join(names)}, got {', '.join(embeddings) or 'none'}.")
-        for name, embedding in embeddings.items():
-            if not isinstance(embedding, Tensor) or embedding.ndim != 2 or not embedding.is_floating_point():
-                got = f"{tuple(embedding.shape)} {embedding.dtype}" if isinstance(embedding, Tensor) else embedding
-                raise ValueError(f"Expected embeddings (B, D) of a floating dtype for {name}, got {got}.")
-        blocks = []
+    def _similarities(self, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
+        """Take the cosines of all pairs, (count, K); NaN in the columns of a modality that has no embeddings."""
+        columns = []
         with torch.inference_mode(False), torch.no_grad():
             for space in self._spaces:
-                own = {m: embeddings[space.prefix + m].detach().to(self.device) for m in space.modalities}
-                if len({embedding.shape for embedding in own.values()}) > 1:
-                    shapes = ", ".join(f"{space.prefix}{m} {tuple(e.shape)}" for m, e in own.items())
-                    raise ValueError(f"Expected embeddings of one shape (B, D) in a space, got {shapes}.")
-                blocks.append(self._similarities(space, own, len(next(iter(own.values())))))
-        if len({len(block) for block in blocks}) > 1:
-            raise ValueError(f"Expected as many samples in every space, got {[len(block) for block in blocks]}.")
-        return torch.cat(blocks, dim=-1)
+                named = [pair for pair in zip(space.modalities, space.names, strict=True) if pair[1] in embeddings]
+                own = {modality: embeddings[name].detach().to(self.device) for modality, name in named}
+                columns += [
+                    pair_similarities(own, [pair])[:, 0].float()
+                    if set(pair) <= own.keys()
+                    else torch.full((count,), math.nan, device=self.device)
+                    for pair in space.pairs
+                ]
+        return torch.stack(columns, dim=-1)
 
     def compute(self) -> Tensor:
         """Reduce the rows to the metric's value.

@@ -32,7 +32,10 @@ class Content:
 
 
 class Conditions:
-    """Remembers embeddings by content, and contents by sample id, on the CPU and perhaps in a file.
+    """Remembers embeddings by content, and contents by sample id, on the CPU (4 KB a sample) and perhaps in a file.
+
+    From the second epoch on only audio is encoded, and ``update(audio=..., ids=...)`` is enough; no value changes by a
+    bit.
 
     An embedding is found by the encoder's digest and options and by the content (a caption itself, a 64-bit hash of
     the frames), so a change of either is never answered with an old embedding. A copy remembers what the original did;

@@ -60,6 +60,36 @@ def check_inputs(
     return samples
 
 
+def check_embeddings(embeddings: Mapping[str, Tensor], spaces: Sequence[Sequence[str]]) -> int:
+    """Check given embeddings.
+
+    Args:
+        embeddings: name to (B, D), floating.
+        spaces: the names of each space; all are needed.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        ValueError: other names, no floating (B, D), or shapes that do not fit each other.
+    """
+    names = [name for space in spaces for name in space]
+    if set(embeddings) != set(names):
+        raise ValueError(f"Expected embeddings of {', '.join(names)}, got {', '.join(embeddings) or 'none'}.")
+    for name, embedding in embeddings.items():
+        if not isinstance(embedding, Tensor) or embedding.ndim != 2 or not embedding.is_floating_point():
+            got = f"{tuple(embedding.shape)} {embedding.dtype}" if isinstance(embedding, Tensor) else embedding
+            raise ValueError(f"Expected embeddings (B, D) of a floating dtype for {name}, got {got}.")
+    for space in spaces:
+        if len({embeddings[name].shape for name in space}) > 1:
+            listed = ", ".join(f"{name} {tuple(embeddings[name].shape)}" for name in space)
+            raise ValueError(f"Expected embeddings of one shape (B, D) in a space, got {listed}.")
+    counts = [len(embeddings[space[0]]) for space in spaces]
+    if len(set(counts)) > 1:
+        raise ValueError(f"Expected as many samples in every space, got {counts}.")
+    return counts[0]
+
+
 def check_video(video: Video, fps: float | None) -> Checked[Tensor]:
     """Check frames and pick those at t = 0, 1, 2, ... s.
 

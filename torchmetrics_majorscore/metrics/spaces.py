@@ -23,6 +23,11 @@ class Space:
     """In front of a modality's name where two spaces share one, as in ``update(embeddings={"clip_text": ...})``."""
 
     @property
+    def names(self) -> list[str]:
+        """The names of its modalities in ``update(embeddings=...)``."""
+        return [self.prefix + modality for modality in self.modalities]
+
+    @property
     def pairs(self) -> list[Pair]:
         """All pairs of this space."""
         return list(combinations(self.modalities, 2))
