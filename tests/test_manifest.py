@@ -74,7 +74,7 @@ def test_label_lists_look_ids_up_in_the_folder(tmp_path: Path, suffix: str, deli
     path = write(tmp_path / f"list{suffix}", "\n".join(lines).replace(",", delimiter))
     names = ["-a_1.mkv", "b.mp4", "c.avi", "d.mov", "e.mp4"]
     labels = ["dog", "cat", "car", "sea", "sky"]
-    want = [Entry(Path(n).stem, folder / n, None, label) for n, label in zip(names, labels, strict=True)]
+    want = [Entry(Path(n).stem, folder / n, None, label, label=label) for n, label in zip(names, labels, strict=True)]
     assert read_manifest(path, folder) == want
 
 

@@ -74,12 +74,12 @@ def score_clips(
         ValueError: the existing output has another signature, or an option does not fit.
         FileNotFoundError: weights are missing.
     """
-    scorer = _Scorer(options)
+    scorer = ClipScorer(options)
     table = ScoreTable(output, scorer.columns, scorer.signature, [entry.id for entry in entries], options.retry_failed)
     for _ in table.rows:
         on_row()
     waiting = [entry for entry in entries if entry.id not in table.rows]
-    for batch in _batches(_read_ahead(waiting, options), options.batch_size):
+    for batch in batches(read_ahead(waiting, options), options.batch_size):
         for clip_id, values, error in scorer.score(batch):
             table.add(clip_id, values, error)
             on_row()
@@ -87,7 +87,7 @@ def score_clips(
 
 
 @dataclass(frozen=True)
-class _Read:
+class ReadClip:
     """A clip that a worker has read, or the reason why not."""
 
     entry: Entry
@@ -95,22 +95,22 @@ class _Read:
     error: str
 
 
-def _read(entry: Entry) -> _Read:
+def _read(entry: Entry) -> ReadClip:
     try:
         clip = read_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=entry.end)
     except (OSError, ValueError) as error:
-        return _Read(entry, None, str(error))
+        return ReadClip(entry, None, str(error))
     reasons = [clip.video_error, clip.audio_error]
     reasons += ["no picture"] if clip.frames is None and not clip.video_error else []
     reasons += ["no audio stream"] if clip.waveform is None and not clip.audio_error else []
     reasons += ["no caption"] if not (entry.text or "").strip() else []
-    return _Read(entry, clip, "; ".join(reason for reason in reasons if reason))
+    return ReadClip(entry, clip, "; ".join(reason for reason in reasons if reason))
 
 
-def _read_ahead(entries: Sequence[Entry], options: ScoreOptions) -> Iterator[_Read]:
+def read_ahead(entries: Sequence[Entry], options: ScoreOptions) -> Iterator[ReadClip]:
     """Read clips in workers, in order, at most two batches ahead of the encoder."""
     with ThreadPoolExecutor(options.workers) as workers:
-        pending: deque[Future[_Read]] = deque()
+        pending: deque[Future[ReadClip]] = deque()
         remaining = iter(entries)
         while True:
             while len(pending) < 2 * options.batch_size and (entry := next(remaining, None)) is not None:
@@ -120,8 +120,9 @@ def _read_ahead(entries: Sequence[Entry], options: ScoreOptions) -> Iterator[_Re
             yield pending.popleft().result()
 
 
-def _batches(clips: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
-    batch: list[_Read] = []
+def batches(clips: Iterator[ReadClip], size: int) -> Iterator[list[ReadClip]]:
+    """Group clips into lists of ``size``; the last one may be shorter."""
+    batch: list[ReadClip] = []
     for clip in clips:
         batch.append(clip)
         if len(batch) == size:
@@ -131,7 +132,7 @@ def _batches(clips: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
         yield batch
 
 
-class _Scorer:
+class ClipScorer:
     """The metrics that give a batch of clips its rows."""
 
     def __init__(self, options: ScoreOptions) -> None:
@@ -168,7 +169,7 @@ class _Scorer:
         """Whether the weights are random numbers, so that the scores mean nothing."""
         return "-seeded@" in self.signature
 
-    def score(self, batch: Sequence[_Read]) -> Iterator[tuple[str, dict[str, float], str]]:
+    def score(self, batch: Sequence[ReadClip]) -> Iterator[tuple[str, dict[str, float], str]]:
         """Give id, values and error of each clip. If the batch is refused, its clips are scored one by one."""
         readable = [read for read in batch if read.clip]
         try:
@@ -183,18 +184,13 @@ class _Scorer:
         for read in batch:
             yield read.entry.id, rows.get(read.entry.id, {}), read.error
 
-    def _rows(self, batch: Sequence[_Read]) -> dict[str, dict[str, float]]:
+    def _rows(self, batch: Sequence[ReadClip]) -> dict[str, dict[str, float]]:
         if not batch:
             return {}
-        inputs = {
-            "video": [read.clip.frames if read.clip else None for read in batch],
-            "text": [read.entry.text for read in batch],
-            "audio": [self._waveform(read.clip) if read.clip else None for read in batch],
-        }
-        tables = {}
+        inputs, tables = self.inputs(batch), {}
         for name, metric in self.metrics.items():
             metric.reset()
-            metric.update(**inputs, ids=[read.entry.id for read in batch])
+            metric.update(**inputs)
             tables[name] = metric.rows()
         similarities = torch.stack([tables["similarity"]["-".join(pair)] for pair in self.every], dim=-1)
         columns = list(similarities.unbind(dim=-1))
@@ -206,6 +202,15 @@ class _Scorer:
         return {
             clip_id: dict(zip(self.columns, row, strict=True))
             for clip_id, row in zip(tables["similarity"]["id"], values, strict=True)
+        }
+
+    def inputs(self, batch: Sequence[ReadClip]) -> dict[str, list[Any]]:
+        """Give what the metrics' ``update`` and ``encode`` take."""
+        return {
+            "video": [read.clip.frames if read.clip else None for read in batch],
+            "text": [read.entry.text for read in batch],
+            "audio": [self._waveform(read.clip) if read.clip else None for read in batch],
+            "ids": [read.entry.id for read in batch],
         }
 
     def _waveform(self, clip: Clip) -> torch.Tensor | None:

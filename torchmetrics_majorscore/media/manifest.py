@@ -5,6 +5,7 @@
 | ``id`` | name of the clip, unique; without this column the video's (else the audio's) file name without its suffix |
 | ``video``, ``audio`` | files; an empty ``audio`` is the video's own track |
 | ``text``, ``caption`` or ``label`` | caption |
+| ``class`` or ``label`` | class, for ``majorscore benchmark``; else the caption |
 | ``start``, ``end`` | window in seconds |
 
 Other columns are ignored. Without ``video`` and ``audio`` columns (VGGSound lists), each id is looked up in the folder.
@@ -23,7 +24,7 @@ from typing import Any
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
-_COLUMNS = ("id", "video", "audio", "text", "caption", "label", "start", "end")
+_COLUMNS = ("id", "video", "audio", "text", "caption", "label", "class", "start", "end")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -38,6 +39,7 @@ class Entry:
         text: Caption, or None.
         start: First moment in seconds, at least 0.
         end: Moment in seconds that the clip stops before; None is the end of the files.
+        label: Its class, or None; clips of one class are never mispaired with each other.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Entry:
     text: str | None
     start: float = 0.0
     end: float | None = None
+    label: str | None = None
 
 
 def read_manifest(path: str | Path, folder: str | Path | None = None) -> list[Entry]:
@@ -164,14 +167,9 @@ def _entry(row: dict[str, Any], base: Path, lookup: dict[str, Path] | None, plac
     start, end = _seconds(values["start"], "start", place) or 0.0, _seconds(values["end"], "end", place)
     if end is not None and end <= start:
         raise ValueError(f"Expected start < end, got start={start} and end={end} in {place}")
-    return Entry(
-        values["id"] or source.stem,
-        video,
-        audio,
-        values["text"] or values["caption"] or values["label"] or None,
-        start,
-        end,
-    )
+    text = values["text"] or values["caption"] or values["label"] or None
+    label = values["class"] or values["label"] or None
+    return Entry(values["id"] or source.stem, video, audio, text, start, end, label)
 
 
 def _text(value: Any, name: str, place: str) -> str:

@@ -1,5 +1,6 @@
 """Scenes of the embedded world to look at and to listen to: a contact sheet, and videos that play."""
 
+import csv
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,7 @@ COLUMNS = 4
 
 
 def write_world(folder: Path, count: int, seed: int) -> list[Path]:
-    """Write scenes of the embedded world: ``contact_sheet.png`` and a video of each scene.
+    """Write scenes of the embedded world: ``contact_sheet.png``, a video of each scene, and ``manifest.csv``.
 
     Args:
         folder: made if it does not exist.
@@ -45,6 +46,10 @@ def write_world(folder: Path, count: int, seed: int) -> list[Path]:
     for scene, video, sound in zip(scenes, frames, sounds, strict=True):
         paths.append(folder / f"{scene.id}.mp4")
         write_mp4(paths[-1], video, FPS, sound, SAMPLE_RATE)
+    rows = [(scene.id, f"{scene.id}.mp4", caption(scene, "test"), scene.kind) for scene in scenes]
+    paths.append(folder / "manifest.csv")
+    with paths[-1].open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "video", "text", "class"), *rows])
     return paths
 
 

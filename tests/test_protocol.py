@@ -1,0 +1,126 @@
+"""Clip embeddings in a file, and the consistency protocol on them: nothing is encoded twice, nothing is mixed."""
+
+import math
+import shutil
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safetensors")):
+    pytest.skip("needs the extras cmcr, media and evaluation", allow_module_level=True)
+
+from given import embed
+from safetensors.torch import save_file
+
+from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, cli
+from torchmetrics_majorscore.evaluation import ScoreOptions
+from torchmetrics_majorscore.evaluation import embeddings as module
+from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings, embed_clips
+from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol
+from torchmetrics_majorscore.media import read_manifest
+from torchmetrics_majorscore.training.world.view import write_world
+
+pytestmark = pytest.mark.filterwarnings("ignore:c-mcr-tiny knows only:UserWarning")
+TINY = ScoreOptions(encoder="c-mcr-tiny", baseline=True, batch_size=2)
+
+
+def made(count: int = 12) -> ClipEmbeddings:
+    """Make embeddings whose own captions fit better than others."""
+    joint, clip, clap = (embed(count, seed=seed) for seed in range(3))
+    vectors = {**joint, "clip_video": clip["video"], "clip_text": clip["text"]}
+    vectors |= {"clap_audio": clap["audio"], "clap_text": clap["text"]}
+    return ClipEmbeddings([f"clip {n}" for n in range(count)], vectors, "enc:given")
+
+
+def test_scores_are_those_of_the_metrics():
+    known, labels = made(), [f"class {n % 4}" for n in range(12)]
+    found = run_protocol(known, known.ids, labels, seed=3)
+    assert found.keys() == {"MAJORScore", "CLIPCLAP"}
+    for combine in ("sum", "product", "average"):
+        metric, baseline = MAJORScore(combine, None), CLIPCLAPScore(combine, None, None)
+        metric.update(embeddings={name: known.vectors[name] for name in ("video", "text", "audio")})
+        baseline.update(embeddings={name: x for name, x in known.vectors.items() if "_" in name})
+        for name, one in (("MAJORScore", metric), ("CLIPCLAP", baseline)):
+            value = one.compute().item()
+            assert found[name].means["consistent", combine].value == pytest.approx(value, abs=1e-7)
+    assert run_protocol(known, known.ids, labels, seed=3) == found
+    assert run_protocol(known, known.ids, labels, seed=4) != found
+
+
+def test_own_captions_are_told_from_those_of_other_classes():
+    known, labels = made(), [f"class {n % 4}" for n in range(12)]
+    known.vectors["text"] = known.vectors["video"] + known.vectors["audio"]  # a perfect caption
+    found = run_protocol(known, known.ids, labels)["MAJORScore"]
+    assert found.separation["average"]["win_rate"].value == 1
+    assert found.means["consistent", "average"].low > found.means["mispaired", "average"].high
+    for space, part in (("clip", "video"), ("clap", "audio")):
+        known.vectors[f"{space}_{part}"], known.vectors[f"{space}_text"] = known.vectors[part], known.vectors["text"]
+    found = run_protocol(known, known.ids, labels)
+    same = {key: 0.0 for key, mean in found["CLIPCLAP"].means.items() if mean.value > 0}
+    assert same
+    assert {key: value for key, value in headline(found).items() if not math.isnan(value)} == same
+
+
+def test_clips_without_a_value_are_counted_and_left_out():
+    known, labels = made(), [f"class {n % 4}" for n in range(12)]
+    known.vectors["audio"][5] = math.nan
+    mean = run_protocol(known, known.ids, labels)["MAJORScore"].means["consistent", "sum"]
+    assert (mean.n, mean.dropped) == (11, 0)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, 8, 0)
+    return folder
+
+
+def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
+    path, encoded = tmp_path / "made" / "e.safetensors", []
+    encode = module._encode
+    monkeypatch.setattr(
+        module, "_encode", lambda scorer, batch: encoded.extend(r.entry.id for r in batch) or encode(scorer, batch)
+    )
+    entries = read_manifest(world / "manifest.csv")
+    assert len({entry.label for entry in entries}) > 1
+    embed_clips(entries[:3], path, TINY)
+    seen = []
+    known = embed_clips(entries, path, TINY, lambda: seen.append(1))
+    assert encoded == known.ids == [entry.id for entry in entries]
+    assert len(seen) == 8
+    arguments = ["benchmark", str(world / "manifest.csv"), "--encoder", "c-mcr-tiny", "-o", str(path)]
+    assert cli.main(arguments) == 0
+    assert len(encoded) == 8
+    text = capsys.readouterr().out
+    assert "8 clips, each with its own caption" in text
+    assert "| CLIPCLAP product |" in text
+    assert text.strip().endswith("|seed:0")
+    assert cli.main([*arguments, "--pool", "before_head"]) == 2
+    assert "was written with signature" in capsys.readouterr().err
+
+
+def test_values_are_those_of_score(world, tmp_path):
+    from torchmetrics_majorscore.evaluation import score_clips
+
+    entries = read_manifest(world / "manifest.csv")
+    summary = score_clips(entries, tmp_path / "scores.csv", TINY)
+    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    found = run_protocol(known, known.ids, [str(entry.label) for entry in entries])
+    mean = found["MAJORScore"].means["consistent", "average"].value
+    assert mean == pytest.approx(summary["columns"]["majorscore_average"]["mean"], abs=1e-7)
+
+
+def test_a_clip_that_cannot_be_read_has_no_value(world, tmp_path):
+    shutil.copytree(world, tmp_path / "w")
+    entries = read_manifest(tmp_path / "w" / "manifest.csv")
+    entries[0].video.write_bytes(b"no video")
+    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    again = ClipEmbeddings.load(tmp_path / "e.safetensors")
+    assert again.ids == known.ids
+    for name, vector in known.vectors.items():
+        assert vector.isnan().any(dim=-1).tolist() == [not name.endswith("text"), *[False] * 7]
+        assert torch.equal(again.vectors[name].nan_to_num(), vector.nan_to_num())
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="Expected a file of clip embeddings, got one without a signature"):
+        ClipEmbeddings.load(tmp_path / "x.safetensors")

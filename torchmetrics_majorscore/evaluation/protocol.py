@@ -1,0 +1,105 @@
+"""Consistency protocol (MAJORScore, III) on embedded clips: own captions against those of other classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.evaluation.balance import Balance, balance
+from torchmetrics_majorscore.evaluation.consistency import Interval, bootstrap, compare, derange, relative_change
+from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
+from torchmetrics_majorscore.functional.major import COMBINATIONS
+
+METHODS = {
+    "MAJORScore": (("video", "text"), ("text", "audio")),
+    "CLIPCLAP": (("clip_video", "clip_text"), ("clap_text", "clap_audio")),
+}
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """What the protocol found of one method.
+
+    Args:
+        means: (set, combination) to the mean score with its interval; the sets are "consistent" and "mispaired".
+        separation: combination to AUROC, paired win rate and d', see :func:`.consistency.compare`.
+        fairness: set to the mean FairScore over video-text and text-audio, raw.
+        fairness_standardised: the same after division by the pooled standard deviation of the similarities.
+        balance: set to the paper's Table II.
+    """
+
+    means: dict[tuple[str, str], Interval]
+    separation: dict[str, dict[str, Interval]]
+    fairness: dict[str, Interval]
+    fairness_standardised: dict[str, Interval]
+    balance: dict[str, Balance]
+
+
+def run_protocol(
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], seed: int = 0
+) -> dict[str, Consistency]:
+    """Score clips with their own captions and with those of clips of another class; no encoder is called.
+
+    Args:
+        embeddings: of all the clips.
+        ids: the clips to use.
+        labels: their classes.
+        seed: of the derangement and of the bootstraps.
+
+    Returns:
+        MAJORScore's results, and CLIPCLAP's if its embeddings are there. Clips without a value in a set are left out.
+
+    Raises:
+        ValueError: one class has more than half of the clips.
+    """
+    vectors, order = embeddings.select(ids), torch.tensor(derange(labels, seed))
+    found = {}
+    for name, (video_text, text_audio) in METHODS.items():
+        if all(part in vectors for part in (*video_text, *text_audio)):
+            sets = {
+                "consistent": _similarities(vectors, video_text, text_audio),
+                "mispaired": _similarities(
+                    vectors | {part: vectors[part][order] for part in vectors if part.endswith("text")},
+                    video_text,
+                    text_audio,
+                ),
+            }
+            found[name] = _measure(sets, seed)
+    return found
+
+
+def headline(found: dict[str, Consistency]) -> dict[tuple[str, str], float]:
+    """Give the paper's percentages: how much MAJORScore's mean is above CLIPCLAP's, by (set, combination).
+
+    They compare means on two scales, which is no evidence that one tells sets apart better: see ``separation``.
+    """
+    ours, theirs = found["MAJORScore"].means, found["CLIPCLAP"].means
+    return {key: relative_change(ours[key].value, theirs[key].value) for key in ours}
+
+
+def _similarities(vectors: dict[str, Tensor], *pairs: tuple[str, str]) -> Tensor:
+    return torch.cat([pair_similarities(vectors, [pair]) for pair in pairs], dim=-1).double()
+
+
+def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
+    whole = ~torch.cat(list(sets.values()), dim=-1).isnan().any(dim=-1)
+    sets = {name: similarities[whole] for name, similarities in sets.items()}
+    scores: dict[tuple[str, str], Any] = {
+        (name, c): major_score(similarities, c).numpy() for name, similarities in sets.items() for c in COMBINATIONS
+    }
+    fair = {name: fair_score(similarities).numpy() for name, similarities in sets.items()}
+    spread = {name: similarities.std(dim=0).square().mean().sqrt().item() for name, similarities in sets.items()}
+    return Consistency(
+        {key: _mean(values, seed) for key, values in scores.items()},
+        {c: compare(scores["consistent", c], scores["mispaired", c], seed) for c in COMBINATIONS},
+        {name: _mean(values, seed) for name, values in fair.items()},
+        {name: _mean(values / spread[name], seed) for name, values in fair.items()},
+        {name: balance(*similarities.T.numpy()) for name, similarities in sets.items()},
+    )
+
+
+def _mean(values: Any, seed: int) -> Interval:
+    return bootstrap(lambda x: x.mean(axis=-1), values, seed=seed)
