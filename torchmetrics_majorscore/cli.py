@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore import __version__
+from torchmetrics_majorscore.cli_benchmark import MEANINGLESS, add_benchmark, add_encoding, encoding
+from torchmetrics_majorscore.cli_tables import add_tables
 from torchmetrics_majorscore.extras import needs_extra
-
-JOINT = ("c-mcr", "c-mcr-tiny")
-MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     _add_demo(commands)
     _add_score(commands)
+    add_benchmark(commands)
     _add_training(commands)
+    add_tables(commands)
     weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
     _add_weights(weights.add_subparsers(required=True))
     return parser
@@ -120,17 +121,11 @@ def _add_score(commands: Any) -> None:
         default=Path("scores.csv"),
         help="per-clip table, with a .json summary beside it; a table that exists is continued (default: %(default)s)",
     )
-    score.add_argument("--encoder", default="c-mcr", choices=JOINT, help="joint encoder (default: %(default)s)")
-    score.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
     pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
     score.add_argument("--pairs", default="text", help=pairs)
-    pool = "mean over frames behind or in front of the head (default: %(default)s)"
-    score.add_argument("--pool", choices=("after_head", "before_head"), default="after_head", help=pool)
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
-    score.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
-    score.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
-    score.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
+    add_encoding(score)
     score.set_defaults(run=_score)
 
 
@@ -142,9 +137,9 @@ def _score(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.media import read_manifest
 
     entries = read_manifest(options.manifest, options.folder)
-    names = ("encoder", "weights", "pool", "baseline", "batch_size", "workers", "device", "retry_failed")
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    how = ScoreOptions(pairs=pairs, **{name: getattr(options, name) for name in names})
+    own = {"baseline": options.baseline, "retry_failed": options.retry_failed}
+    how = ScoreOptions(pairs=pairs, **own, **encoding(options))
     with tqdm(total=len(entries), unit="clip") as bar:
         summary = score_clips(entries, options.output, how, bar.update)
     _print_summary(summary, options.output)

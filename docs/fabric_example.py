@@ -1,0 +1,62 @@
+"""Evaluate video-to-audio with Lightning Fabric, on one process or many, with the same bits.
+
+    python docs/fabric_example.py                # one process
+    python docs/fabric_example.py --devices 2    # two: on CUDA devices where there are any, else on CPUs
+
+Clips and encoder are those of the embedded world, so nothing is downloaded, and ``generate`` is a stand-in for a model:
+the true sound under noise. What matters is in ``main``: ``ids`` tell the metric which clips Fabric's sampler has
+repeated to make ranks even, and what is generated for a clip depends on its id alone.
+"""
+
+import argparse
+from typing import Any
+from zlib import crc32
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from torchmetrics_majorscore import MAJORScore
+from torchmetrics_majorscore.training.world.captions import caption
+from torchmetrics_majorscore.training.world.scene import draw_scenes
+from torchmetrics_majorscore.training.world.sight import render_frames
+from torchmetrics_majorscore.training.world.sound import SAMPLE_RATE, render_sounds
+
+COUNT, BATCH, FPS = 13, 4, 1.0  # an odd count, which two processes cannot share evenly
+
+
+def make_clips() -> list[dict[str, Any]]:
+    """Render clips under the names that ``update`` gives them; yours come from files."""
+    scenes = draw_scenes(range(COUNT), seed=0, split="test")
+    texts, ids = [caption(scene, "test") for scene in scenes], [scene.id for scene in scenes]
+    columns = zip(render_frames(scenes, FPS), texts, render_sounds(scenes), ids, strict=True)
+    return [{"video": v, "text": t, "audio": a, "ids": i} for v, t, a, i in columns]
+
+
+def generate(batch: dict[str, Any]) -> Tensor:
+    """Stand in for a video-to-audio model: true sounds under noise that is the clip's, whatever rank draws it."""
+    seeds = [torch.Generator().manual_seed(crc32(name.encode())) for name in batch["ids"]]
+    noise = torch.stack([torch.randn(batch["audio"].shape[-1], generator=seed) for seed in seeds])
+    return (batch["audio"] + 0.1 * noise.to(batch["audio"].device)).clamp(-1, 1)
+
+
+def main() -> None:
+    """Score the generated sound of every clip once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--devices", type=int, default=1, help="number of processes (default 1)")
+    fabric = Fabric(devices=parser.parse_args().devices)
+    fabric.launch()
+    torch.set_num_threads(1)  # a launcher gives several processes fewer threads than one; last bits may differ
+
+    loader = fabric.setup_dataloaders(DataLoader(make_clips(), BATCH))
+    metric = MAJORScore(encoder="c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=FPS).to(fabric.device)
+    for batch in loader:
+        metric.update(video=batch["video"], text=batch["text"], audio=generate(batch), ids=batch["ids"])
+    value = metric.compute().item()  # gathers by itself: no all_gather
+    fabric.print(f"clips: {COUNT}, processes: {fabric.world_size}, generator: a stand-in (true sound under noise)")
+    fabric.print(f"majorscore = {value:.9f} ({value.hex()})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Refine a dataset: split a manifest into clips to keep and clips to reject by a score (MAJORScore, III-D)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.evaluation.manifest_rows import pick_column, read_rows, write_rows
+from torchmetrics_majorscore.evaluation.scores_file import LOWER_IS_BETTER, require_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def judge(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    threshold: float | None = None,
+    quantile: float | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Say for each clip why it is rejected.
+
+    A clip with an error, or without a value, is rejected for that and counts for no quantile. A score equal to the
+    limit is kept.
+
+    Args:
+        table: see :func:`.read_scores`.
+        column: the score to judge by; of FairScore low values are kept, of the others high ones.
+        threshold: the limit; or
+        quantile: share of the clips to reject, the worst ones, in (0, 1). Interpolated linearly, so a tie at the limit
+            keeps all of its clips.
+        classes: clip to class, with a quantile: the worst share of each class is rejected. A clip without a class is
+            rejected.
+
+    Returns:
+        A DataFrame with the table's index, ``score`` and ``reason``; an empty reason means keep.
+
+    Raises:
+        ValueError: both or neither of threshold and quantile, one out of range, or no such column.
+        ModuleNotFoundError: pandas is missing.
+    """
+    require_columns(table, [column])
+    if (threshold is None) == (quantile is None) or (classes is not None and quantile is None):
+        raise ValueError("Expected a threshold or a quantile, classes only with a quantile, got another choice.")
+    if not (math.isfinite(threshold or 0) if quantile is None else 0 < quantile < 1):
+        raise ValueError(f"Expected a finite threshold, or 0 < quantile < 1, got {threshold} and {quantile}.")
+    judged = table[[column]].set_axis(["score"], axis=1)
+    judged["reason"] = table["error"].mask((table["error"] == "") & judged["score"].isna(), f"no {column}")
+    groups = judged.index.map(lambda clip: "" if classes is None else classes.get(clip, ""))
+    if classes is not None:
+        judged["reason"] = judged["reason"].mask((groups == "") & (judged["reason"] == ""), "no class")
+    valid = judged["reason"] == ""
+    judged.loc[valid, "reason"] = _beyond(judged["score"][valid], groups[valid], column, threshold, quantile)
+    return judged
+
+
+def _beyond(
+    scores: pd.Series[float], groups: pd.Index[str], column: str, threshold: float | None, quantile: float | None
+) -> list[str]:
+    """Give the reason of each score that is beyond its limit, and "" of the others."""
+    lower = column in LOWER_IS_BETTER
+    if quantile is None:
+        limits = scores.mask(scores.notna(), threshold)
+    else:
+        share = 1 - quantile if lower else quantile
+        limits = scores.groupby(groups).transform(lambda group: group.quantile(share))
+    beyond = scores > limits if lower else scores < limits
+    side, source = "above" if lower else "below", "" if quantile is None else f", quantile {quantile:g}"
+    return [
+        f"{column} {side} {limit:.6g}{source}{f' of {group}' if group else ''}" if rejected else ""
+        for rejected, limit, group in zip(beyond, limits, groups, strict=True)
+    ]
+
+
+def split_manifest(
+    manifest: str | Path,
+    table: pd.DataFrame,
+    column: str,
+    *,
+    threshold: float | None = None,
+    quantile: float | None = None,
+    by_class: str | None = None,
+    folder: Path | None = None,
+) -> dict[str, tuple[Path, int]]:
+    """Write the rows of a manifest to two manifests, with the columns ``score`` and ``reason`` added.
+
+    Each row goes to exactly one of them, in its order. Columns that have these names already are replaced. A clip that
+    is not in the table is rejected as ``not scored``; one that is only in the table counts for nothing.
+
+    Args:
+        manifest: CSV, TSV or JSONL file.
+        table: see :func:`.read_scores`.
+        column: see :func:`judge`.
+        threshold: see :func:`judge`.
+        quantile: see :func:`judge`.
+        by_class: column of the manifest that has the classes.
+        folder: gets ``NAME.kept.csv`` and ``NAME.rejected.csv``, or .tsv or .jsonl; None for the manifest's own, which
+            relative paths start from.
+
+    Returns:
+        ``kept`` and ``rejected``, each with its file and number of clips.
+
+    Raises:
+        FileNotFoundError: there is no manifest.
+        ValueError: it is none or lacks the column of classes, or see :func:`judge`.
+    """
+    manifest = Path(manifest)
+    rows = read_rows(manifest)
+    classes = None if by_class is None else pick_column(rows, by_class)
+    of_manifest = table[table.index.isin(list(rows))]
+    judged = judge(of_manifest, column, threshold=threshold, quantile=quantile, classes=classes)
+    found = dict(zip(judged.index, zip(judged["score"], judged["reason"], strict=True), strict=True))
+    parts: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
+    for clip, row in rows.items():
+        score, reason = found.get(clip, (math.nan, "not scored"))
+        added = {"score": None if math.isnan(score) else score, "reason": reason}
+        parts["rejected" if reason else "kept"].append(row | added)
+    columns = list(dict.fromkeys([*(name for row in rows.values() for name in row), "score", "reason"]))
+    written = {}
+    for part, chosen in parts.items():
+        path = (folder or manifest.parent) / f"{manifest.stem}.{part}{manifest.suffix}"
+        write_rows(path, chosen, columns)
+        written[part] = (path, len(chosen))
+    return written
