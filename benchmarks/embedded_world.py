@@ -1,6 +1,6 @@
 """How good is a joint space that was trained on the embedded world, and where does the paper's effect appear?
 
-    uv run benchmarks/embedded_world.py FOLDER [--seeds 0 1 2] [--split test] [-o docs/embedded_world.md]
+    uv run benchmarks/embedded_world.py FOLDER [--seeds 0 1 2] [--split test] [-o docs/embedded_world_tables.md]
 
 Trains what FOLDER lacks: for each training seed a bundle with CLIP and CLAP at equal logit scales and one with CLIP's
 scale at 100, as in the real one. Everything was chosen with ``--split validation``; the tables are of the test split:
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from joint_space import CPU, encode, joint, measure, relative, separate
+from joint_space import CPU, Raw, Vectors, encode, joint, measure, relative, separate
 from parity import PACKAGES, version
 from safetensors.torch import load_file, save_file
 
@@ -111,6 +111,12 @@ def with_other_clip(bundle: Path, equal: Path, options: BundleOptions) -> Embedd
     return embeddings
 
 
+def without_connector(raw: Raw) -> Vectors:
+    """Compare CLIP's pictures and texts with CLAP's sounds as if they lay in one space."""
+    changed = {"text_of_audio": raw.clip_text, "wrong_of_audio": raw.clip_wrong, "joint": True}
+    return dataclasses.replace(separate(raw), **changed)
+
+
 def heads_of(bundle: Path) -> Heads:
     """Load the heads of a bundle."""
     heads = Heads(**CONFIG["heads"])
@@ -137,7 +143,7 @@ def report_seed(bundle: Path, embeddings: Embeddings, split: Split) -> dict[str,
                 label: joint(raw, train_connector(embeddings, replace(options, **changes), progress=False), "clip")
                 for label, changes in ABLATIONS.items()
             }
-            ablated["no connector"] = dataclasses.replace(separate(raw), text_of_audio=raw.clip_text, joint=True)
+            ablated["no connector"] = without_connector(raw)
             results["ablations"] = {label: measure(v, scenes, split) for label, v in ablated.items()}
     return results
 
@@ -169,7 +175,12 @@ def main() -> None:
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    lines = ["# The embedded world", "", f"Split: {options.split}; {GALLERIES} scenes of each of 192 combinations."]
+    lines = ["# The embedded world: every training seed", ""]
+    lines += [
+        "Written by `benchmarks/embedded_world.py`; read [embedded_world.md](embedded_world.md) first.",
+        "",
+        f"Split: {options.split}; {GALLERIES} scenes of each of 192 combinations.",
+    ]
     lines += ["; ".join(f"{package} {version(package)}" for package in PACKAGES), ""]
     for setting in options.settings:
         for seed in options.seeds:
