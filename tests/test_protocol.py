@@ -66,7 +66,7 @@ def test_clips_without_a_value_are_counted_and_left_out():
     known, labels = made(), [f"class {n % 4}" for n in range(12)]
     known.vectors["audio"][5] = math.nan
     mean = run_protocol(known, known.ids, labels)["MAJORScore"].means["consistent", "sum"]
-    assert (mean.n, mean.dropped) == (11, 0)
+    assert (mean.n, mean.dropped) == (11, 1)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,9 @@ def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
     path, encoded = tmp_path / "made" / "e.safetensors", []
     encode = module._encode
     monkeypatch.setattr(
-        module, "_encode", lambda scorer, batch: encoded.extend(r.entry.id for r in batch) or encode(scorer, batch)
+        module,
+        "_encode",
+        lambda scorer, batch, *rest: encoded.extend(r.entry.id for r in batch) or encode(scorer, batch, *rest),
     )
     entries = read_manifest(world / "manifest.csv")
     assert len({entry.label for entry in entries}) > 1
@@ -111,7 +113,7 @@ def test_values_are_those_of_score(world, tmp_path):
     assert mean == pytest.approx(summary["columns"]["majorscore_average"]["mean"], abs=1e-7)
 
 
-def test_a_clip_that_cannot_be_read_has_no_value(world, tmp_path):
+def test_a_clip_that_cannot_be_read_has_no_value_but_a_reason(world, tmp_path, capsys):
     shutil.copytree(world, tmp_path / "w")
     entries = read_manifest(tmp_path / "w" / "manifest.csv")
     entries[0].video.write_bytes(b"no video")
@@ -121,6 +123,30 @@ def test_a_clip_that_cannot_be_read_has_no_value(world, tmp_path):
     for name, vector in known.vectors.items():
         assert vector.isnan().any(dim=-1).tolist() == [not name.endswith("text"), *[False] * 7]
         assert torch.equal(again.vectors[name].nan_to_num(), vector.nan_to_num())
+    assert again.errors.keys() == {entries[0].id}
+    arguments = ["benchmark", str(tmp_path / "w" / "manifest.csv"), "--encoder", "c-mcr-tiny"]
+    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 0
+    output = capsys.readouterr().out
+    assert f"{entries[0].id}: {again.errors[entries[0].id]}" in output
+    assert "7 clips, each with its own caption and with one of another class; 1 without a value." in output
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="Expected a file of clip embeddings, got one without a signature"):
         ClipEmbeddings.load(tmp_path / "x.safetensors")
+
+
+def test_a_refused_batch_costs_only_the_clip_that_was_refused(world, tmp_path, monkeypatch):
+    entries = read_manifest(world / "manifest.csv")[:2]
+    whole = embed_clips(entries, tmp_path / "whole.safetensors", TINY)
+    inputs = module.ClipScorer.inputs
+
+    def refuse(scorer, batch):
+        if any(read.entry.id == entries[0].id for read in batch):
+            raise ValueError("Expected another clip.")
+        return inputs(scorer, batch)
+
+    monkeypatch.setattr(module.ClipScorer, "inputs", refuse)
+    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    assert known.errors == {entries[0].id: "Expected another clip."}
+    for name, vector in known.vectors.items():
+        assert vector[0].isnan().all()
+        assert torch.equal(vector[1], whole.vectors[name][1])

@@ -16,7 +16,7 @@ from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 from torchmetrics_majorscore.evaluation.consistency import bootstrap  # noqa: E402
 from torchmetrics_majorscore.evaluation.models import compare_models, holm  # noqa: E402
 from torchmetrics_majorscore.evaluation.render import render_table  # noqa: E402
-from torchmetrics_majorscore.evaluation.scores_file import read_scores, read_tables  # noqa: E402
+from torchmetrics_majorscore.evaluation.scores_file import name_tables, read_scores, read_tables  # noqa: E402
 
 NAN = math.nan
 
@@ -28,6 +28,22 @@ def test_a_table_is_read_with_its_signature_and_ids_stay_strings(tmp_path):
     assert table.index.tolist() == ["007", "NA", "nan"]
     np.testing.assert_array_equal(table["majorscore_average"], [0.5, NAN, -0.25])
     assert table["error"].tolist() == ["", "no, caption", ""]
+
+
+def test_tables_are_named_by_what_tells_their_paths_apart(tmp_path):
+    names = [list(name_tables(tables)) for tables in (["x/a.csv", "x/b.csv"], ["x/s.csv", "y/s.csv"], ["s.csv"])]
+    assert names == [["a", "b"], ["x", "y"], ["s"]]
+    assert list(name_tables(["x/1/s.csv", "y/1/s.csv", "x/2/s.csv"])) == ["x/1", "y/1", "x/2"]
+    assert {name: str(path) for name, path in name_tables(["ours=a.csv", "b.csv"]).items()} == {
+        "ours": "a.csv",
+        "b": "b.csv",
+    }
+    (tmp_path / "x=y.csv").touch()
+    assert list(name_tables([str(tmp_path / "x=y.csv")])) == ["x=y"]
+    with pytest.raises(ValueError, match="Expected different tables"):
+        name_tables(["a.csv", "x/../a.csv"])
+    with pytest.raises(ValueError, match="name tables like NAME=TABLE"):
+        name_tables(["b=a.csv", "b.csv"])
 
 
 def test_signatures_are_not_mixed(tmp_path):

@@ -1,12 +1,21 @@
 """Tables as ``majorscore score`` writes them, with planted values."""
 
+import csv
+import json
 import math
+import re
 
+import numpy as np
 import pandas as pd
 
 from torchmetrics_majorscore.evaluation import ScoreTable
 
 SIGNATURE = "majorscore|enc:toy@1|pairs:video-text+text-audio|fps:1|pool:after|v:0"
+COLUMNS = (
+    *("similarity_video_text", "similarity_video_audio", "similarity_text_audio"),
+    *("majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"),
+)
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">$x$ & {{7*7}}"
 
 
 def write_table(path, rows, signature=SIGNATURE):
@@ -24,3 +33,23 @@ def frame(values, fair=0.0, error="", column="majorscore_average"):
     if column != "fairscore":
         table["fairscore"] = fair
     return table.assign(error=error)
+
+
+def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missing=()):
+    """Write a table with all columns of ``majorscore score`` and random values; clips in ``missing`` have no sound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *columns, "error"])
+        for clip in ids:
+            values = [f"{value:.9g}" for value in generator.uniform(-0.2, 0.8, len(columns))]
+            values = values if clip not in missing else [values[0], *[""] * (len(columns) - 1)]
+            writer.writerow([clip, *values, "no audio stream" if clip in missing else ""])
+    path.with_suffix(".json").write_text(json.dumps({"signature": signature}))
+    return path
+
+
+def page_rows(page):
+    """Give the rows that a report's script reads."""
+    return json.loads(re.search(r'id="rows">(.*?)</script>', page, re.DOTALL)[1])

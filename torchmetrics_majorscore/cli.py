@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore import __version__
-from torchmetrics_majorscore.cli_benchmark import MEANINGLESS, add_benchmark, add_encoding, encoding
+from torchmetrics_majorscore.cli_benchmark import add_benchmark, add_encoding, encoding
 from torchmetrics_majorscore.cli_tables import add_tables
+from torchmetrics_majorscore.evaluation.scores_file import MEANINGLESS
 from torchmetrics_majorscore.extras import needs_extra
 
 

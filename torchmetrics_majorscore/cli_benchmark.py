@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from torchmetrics_majorscore.evaluation.scores_file import MEANINGLESS, is_seeded
 from torchmetrics_majorscore.extras import needs_extra
 
 JOINT = ("c-mcr", "c-mcr-tiny")
-MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
 SETS = ("consistent", "mispaired")
 TABLE_II = ("mean_difference", "cohens_d", "t", "std_difference", "skewness")
 
@@ -61,9 +61,11 @@ def _benchmark(options: argparse.Namespace) -> int:
         embeddings = embed_clips(captioned, options.output, how, bar.update)
     labels = [entry.label or str(entry.text) for entry in captioned]
     found = run_protocol(embeddings, [entry.id for entry in captioned], labels, options.seed)
-    lines = [*protocol_lines(found), f"signature: {embeddings.signature}|seed:{options.seed}"]
+    failed = [entry.id for entry in captioned if entry.id in embeddings.errors]
+    lines = [f"{clip_id}: {embeddings.errors[clip_id]}" for clip_id in failed]
+    lines += [*protocol_lines(found), f"signature: {embeddings.signature}|seed:{options.seed}"]
     lines += [f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}."] if without else []
-    lines += [MEANINGLESS] if embeddings.seeded else []
+    lines += [MEANINGLESS] if is_seeded(embeddings.signature) else []
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

@@ -8,10 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.evaluation.scores_file import (
+    LOWER_IS_BETTER,
+    MEANINGLESS,
+    is_seeded,
+    name_tables,
+    read_scores,
+    read_tables,
+)
+
 if TYPE_CHECKING:
     import pandas as pd
-
-MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
 
 
 def add_tables(commands: Any) -> None:
@@ -37,9 +44,8 @@ def _add_compare(commands: Any) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.models import compare_models
-    from torchmetrics_majorscore.evaluation.scores_file import LOWER_IS_BETTER, read_tables
 
-    tables, signature = read_tables(_named(options.tables))
+    tables, signature = read_tables(name_tables(options.tables))
     found = compare_models(tables, options.columns, options.seed)
     best = {name: "min" if name in LOWER_IS_BETTER else "max" for name in found.means if name != "n"}
     _print_table(found.means, options.format, best if len(tables) > 1 else {})
@@ -69,7 +75,6 @@ def _add_rank(commands: Any) -> None:
 def _rank(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.manifest_rows import pick_column, read_rows
     from torchmetrics_majorscore.evaluation.ranking import best_candidates, rank_candidates
-    from torchmetrics_majorscore.evaluation.scores_file import read_scores
 
     table, signature = read_scores(options.table)
     prompts = pick_column(read_rows(options.manifest), options.prompt) if options.manifest else None
@@ -99,7 +104,6 @@ def _add_filter(commands: Any) -> None:
 
 def _filter(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.refine import split_manifest
-    from torchmetrics_majorscore.evaluation.scores_file import read_scores
 
     table, signature = read_scores(options.table)
     how = {name: getattr(options, name) for name in ("threshold", "quantile", "by_class")}
@@ -132,9 +136,8 @@ def _add_ratings(commands: Any) -> None:
 
 def _agree(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.ratings import agree, mean_opinions, read_ratings
-    from torchmetrics_majorscore.evaluation.scores_file import read_tables
 
-    tables, signature = read_tables(_named(options.tables))
+    tables, signature = read_tables(name_tables(options.tables))
     ratings = read_ratings(options.ratings, options.key)
     raters = f"{len(ratings)} ratings of {ratings['rater'].nunique()} raters."
     if options.opinions:
@@ -148,9 +151,8 @@ def _agree(options: argparse.Namespace) -> int:
 
 def _sheet(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.rating_sheet import draw_clips, write_sheet
-    from torchmetrics_majorscore.evaluation.scores_file import read_tables
 
-    tables, _ = read_tables(_named(options.tables))
+    tables, _ = read_tables(name_tables(options.tables))
     clips = draw_clips(tables, options.clips, options.seed)
     write_sheet(clips, list(tables), options.output, options.key, options.seed)
     sys.stdout.write(
@@ -162,9 +164,7 @@ def _sheet(options: argparse.Namespace) -> int:
 
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="write one page about tables: means, figures, a gallery, all clips")
-    report.add_argument(
-        "tables", type=Path, nargs="+", metavar="TABLE", help="table of majorscore score, one per model"
-    )
+    _add_several(report)
     report.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), help="page to write (default: %(default)s)"
     )
@@ -178,13 +178,13 @@ def _report(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.evaluation.report import write_report
 
     more = {name: getattr(options, name) for name in ("manifest", "mispaired", "folder")}
-    write_report(options.tables, options.output, **more)
+    write_report(name_tables(options.tables), options.output, **more)
     sys.stdout.write(f"written: {options.output}\n")
     return 0
 
 
 def _add_several(command: Any) -> None:
-    table = "table of majorscore score, or NAME=TABLE (default name: the file's, without its ending)"
+    table = "table of majorscore score, or NAME=TABLE (default name: what tells the paths apart)"
     command.add_argument("tables", nargs="+", metavar="TABLE", help=table)
 
 
@@ -203,19 +203,6 @@ def _add_format(command: Any) -> None:
     # As in evaluation.render, which is not imported to parse.
     choices = ("markdown", "latex", "csv")
     command.add_argument("--format", choices=choices, default="markdown", help="of tables (default: %(default)s)")
-
-
-def _named(arguments: Sequence[str]) -> dict[str, Path]:
-    """Give the name and the file of each TABLE or NAME=TABLE."""
-    paths: dict[str, Path] = {}
-    for argument in arguments:
-        name, _, path = argument.partition("=")
-        if Path(argument).exists() or not (name and path):
-            name, path = Path(argument).stem, argument
-        if name in paths:
-            raise ValueError(f"Expected different names, got {name} twice; name tables like NAME={path}.")
-        paths[name] = Path(path)
-    return paths
 
 
 def _print_table(frame: pd.DataFrame, form: Any, best: Mapping[str, str] | None = None) -> None:
@@ -238,4 +225,4 @@ def _drawn(seed: int) -> str:
 
 
 def _origin(signature: str) -> list[str]:
-    return [f"signature: {signature}", *([MEANINGLESS] if "-seeded@" in signature else [])]
+    return [f"signature: {signature}", *([MEANINGLESS] if is_seeded(signature) else [])]

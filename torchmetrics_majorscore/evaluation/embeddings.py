@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,23 +24,24 @@ class ClipEmbeddings:
         ids: of the clips, (N,).
         vectors: name as in ``update(embeddings=...)`` to float32 (N, D), NaN where a clip has no value.
         signature: encoders with the digests of their weights, and how frames were picked and pooled.
-        seeded: whether the weights are random numbers, so that nothing means anything.
+        errors: id to the reason why a clip, or a part of it, is NaN.
     """
 
     ids: list[str]
     vectors: dict[str, Tensor]
     signature: str
-    seeded: bool = False
+    errors: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write a safetensors file; an older one is replaced, and never left half written."""
         needs_extra("safetensors", "cmcr")
         from safetensors.torch import save_file
 
-        metadata = {"ids": json.dumps(self.ids), "signature": self.signature, "seeded": str(self.seeded)}
+        lists = {"ids": json.dumps(self.ids), "errors": json.dumps(self.errors)}
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"{path.name}.unfinished")
-        save_file({name: vector.contiguous() for name, vector in self.vectors.items()}, unfinished, metadata)
+        tensors = {name: vector.contiguous() for name, vector in self.vectors.items()}
+        save_file(tensors, unfinished, {"signature": self.signature, **lists})
         unfinished.replace(path)
 
     @classmethod
@@ -51,10 +52,10 @@ class ClipEmbeddings:
 
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if "signature" not in metadata:
+            if not {"signature", "ids", "errors"} <= metadata.keys():
                 raise ValueError(f"Expected a file of clip embeddings, got one without a signature: {path}.")
             vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        return cls(json.loads(metadata["ids"]), vectors, metadata["signature"], metadata["seeded"] == "True")
+        return cls(json.loads(metadata["ids"]), vectors, metadata["signature"], json.loads(metadata["errors"]))
 
     def select(self, ids: Sequence[str]) -> dict[str, Tensor]:
         """Give the vectors of some clips, in their order."""
@@ -75,14 +76,14 @@ def embed_clips(
         on_clip: called after each clip, those of the file included.
 
     Returns:
-        All embeddings of the file. What cannot be read is NaN.
+        All embeddings of the file. What cannot be read is NaN and has its reason.
 
     Raises:
         ValueError: the file has another signature.
         FileNotFoundError: weights are missing.
     """
     scorer = ClipScorer(options)
-    known = ClipEmbeddings([], {}, _signature(scorer), scorer.seeded)
+    known = ClipEmbeddings([], {}, _signature(scorer))
     if path.is_file():
         known = ClipEmbeddings.load(path)
         if known.signature != _signature(scorer):
@@ -92,7 +93,7 @@ def embed_clips(
         on_clip()
     waiting = [entry for entry in entries if entry.id not in done]
     for number, batch in enumerate(batches(read_ahead(waiting, options), options.batch_size), start=1):
-        _append(known, [read.entry.id for read in batch], _encode(scorer, batch))
+        _encode(scorer, batch, known)
         if number % SAVED_EVERY == 0 or len(known.ids) == len(done) + len(waiting):
             known.save(path)
         for _ in batch:
@@ -104,9 +105,22 @@ def _signature(scorer: ClipScorer) -> str:
     return "|".join(part for part in scorer.signature.split("|") if not part.startswith(("majorscore", "pairs:")))
 
 
-def _encode(scorer: ClipScorer, batch: Sequence[ReadClip]) -> dict[str, Tensor]:
-    inputs = scorer.inputs(batch)
-    return {name: x.cpu() for metric in scorer.metrics.values() for name, x in metric.encode(**inputs).items()}
+def _encode(scorer: ClipScorer, batch: Sequence[ReadClip], known: ClipEmbeddings) -> None:
+    """Add the embeddings of a batch; if it is refused, those of its clips one by one."""
+    vectors: dict[str, Tensor] = {}
+    refused = ""
+    try:
+        inputs = scorer.inputs(batch)
+        for metric in scorer.metrics.values():
+            vectors |= {name: embedded.cpu() for name, embedded in metric.encode(**inputs).items()}
+    except ValueError as error:
+        if len(batch) > 1:
+            for read in batch:
+                _encode(scorer, [read], known)
+            return
+        refused = str(error)
+    known.errors |= {read.entry.id: why for read in batch if (why := "; ".join(filter(None, (read.error, refused))))}
+    _append(known, [read.entry.id for read in batch], {} if refused else vectors)
 
 
 def _append(known: ClipEmbeddings, ids: Sequence[str], vectors: dict[str, Tensor]) -> None:

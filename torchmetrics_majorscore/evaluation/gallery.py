@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,13 @@ SAMPLE_RATE = 44_100  # Hz
 AUDIO_BITS = 64_000  # per second, mono, as the score hears it
 VIDEO_QUALITY = "30"  # x264's crf
 JPEG_QUALITY = 70
+SHOWN = ("majorscore_average", "similarity_video_text", "similarity_text_audio", "similarity_video_audio")
+GROUPS = {
+    "best": ("Best", "highest MAJORScore average"),
+    "worst": ("Worst", "lowest MAJORScore average"),
+    "video": ("High video-text, low text-audio", "by rank: the caption fits the picture, the sound less"),
+    "audio": ("High text-audio, low video-text", "by rank: the caption fits the sound, the picture less"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,36 @@ class Preview:
     thumbnail: str | None
     has_video: bool
     problem: str = ""
+
+
+def make_groups(table: "DataFrame", entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
+    """Give the groups of the gallery; a clip that stands in several has its player in the first."""
+    picked = pick_clips(table)
+    previews = read_previews(picked, entries) if entries else {}
+    anchors = {clip_id: number for number, clip_id in enumerate(dict.fromkeys(chain(*picked.values())))}
+    seen: set[str] = set()
+    groups = []
+    for name, ids in picked.items():
+        cards = [
+            {
+                "id": clip_id,
+                "text": caption(entries, clip_id),
+                "values": {column: table.at[clip_id, column] for column in SHOWN},
+                "preview": previews.get(clip_id),
+                "anchor": anchors[clip_id],
+                "again": clip_id in seen,
+            }
+            for clip_id in ids
+        ]
+        seen |= set(ids)
+        groups.append({"title": GROUPS[name][0], "note": GROUPS[name][1], "cards": cards})
+    return groups
+
+
+def caption(entries: Mapping[str, Entry] | None, clip_id: str) -> str:
+    """Give a clip's caption, or "" without one."""
+    entry = (entries or {}).get(clip_id)
+    return (entry.text if entry else None) or ""
 
 
 def pick_clips(table: "DataFrame") -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Consistency protocol (MAJORScore, III) on embedded clips: own captions against those of other classes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,19 +86,20 @@ def _similarities(vectors: dict[str, Tensor], *pairs: tuple[str, str]) -> Tensor
 
 
 def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
-    whole = ~torch.cat(list(sets.values()), dim=-1).isnan().any(dim=-1)
-    sets = {name: similarities[whole] for name, similarities in sets.items()}
+    missing = torch.cat(list(sets.values()), dim=-1).isnan().any(dim=-1, keepdim=True)
+    sets = {name: similarities.masked_fill(missing, math.nan) for name, similarities in sets.items()}
     scores: dict[tuple[str, str], Any] = {
         (name, c): major_score(similarities, c).numpy() for name, similarities in sets.items() for c in COMBINATIONS
     }
     fair = {name: fair_score(similarities).numpy() for name, similarities in sets.items()}
-    spread = {name: similarities.std(dim=0).square().mean().sqrt().item() for name, similarities in sets.items()}
+    whole = {name: similarities[~missing[:, 0]] for name, similarities in sets.items()}
+    spread = {name: similarities.std(dim=0).square().mean().sqrt().item() for name, similarities in whole.items()}
     return Consistency(
         {key: _mean(values, seed) for key, values in scores.items()},
         {c: compare(scores["consistent", c], scores["mispaired", c], seed) for c in COMBINATIONS},
         {name: _mean(values, seed) for name, values in fair.items()},
         {name: _mean(values / spread[name], seed) for name, values in fair.items()},
-        {name: balance(*similarities.T.numpy()) for name, similarities in sets.items()},
+        {name: balance(*similarities.T.numpy()) for name, similarities in whole.items()},
     )
 
 

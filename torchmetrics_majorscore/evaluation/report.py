@@ -1,20 +1,27 @@
 """Per-clip tables to one page that needs no network: means with intervals, figures, a gallery, all clips."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.evaluation import figures
 from torchmetrics_majorscore.evaluation.consistency import Interval, bootstrap, compare
-from torchmetrics_majorscore.evaluation.gallery import SECONDS, pick_clips, read_previews
-from torchmetrics_majorscore.evaluation.reading import BASELINE, Scores, read_tables
+from torchmetrics_majorscore.evaluation.gallery import SECONDS, caption, make_groups
+from torchmetrics_majorscore.evaluation.scores_file import (
+    LOWER_IS_BETTER,
+    MEANINGLESS,
+    is_seeded,
+    read_tables,
+    require_columns,
+)
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import Entry, read_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JOINT = {
     "similarity_video_text": "video-text",
@@ -27,7 +34,7 @@ COMBINED = {
 }
 TITLES = COMBINED | {"fairscore": "FairScore", **{column: f"{pair} similarity" for column, pair in JOINT.items()}}
 TITLES |= {"clipscore": "CLIPScore", "clapscore": "CLAPScore"}
-LOWER_IS_BETTER = ("fairscore",)
+BASELINE = ("clipscore", "clapscore")
 DIGITS = 4  # after the point, on the page
 # The sum ranks clips as the average does.
 DISCRIMINATING = ("majorscore_average", "majorscore_product", "clipclap_average", "clipclap_product")
@@ -42,16 +49,10 @@ FIGURES = {
     ),
     "sorted": ("Sorted scores", "Each model's clips from its lowest MAJORScore average to its highest."),
 }
-GROUPS = {
-    "best": ("Best", "highest MAJORScore average"),
-    "worst": ("Worst", "lowest MAJORScore average"),
-    "video": ("High video-text, low text-audio", "by rank: the caption fits the picture, the sound less"),
-    "audio": ("High text-audio, low video-text", "by rank: the caption fits the sound, the picture less"),
-}
 
 
 def write_report(
-    tables: Sequence[Path],
+    tables: Mapping[str, str | Path],
     output: Path,
     manifest: Path | None = None,
     mispaired: Path | None = None,
@@ -63,7 +64,7 @@ def write_report(
     give equal pages.
 
     Args:
-        tables: CSV files of ``majorscore score``, one per model, with their summaries beside them.
+        tables: name, for example of a model, to its CSV file of ``majorscore score``, with the summary beside it.
         output: HTML file to write; its folder is made.
         manifest: the manifest of the first table, for captions and for the clips of the gallery, which otherwise lists
             ids only.
@@ -74,8 +75,8 @@ def write_report(
         ``output``.
 
     Raises:
-        ValueError: tables that do not compare, see :func:`.read_tables`; a manifest of other clips; a folder without
-            a manifest; or an ``output`` that does not end in ``.html``.
+        ValueError: no table, or tables that do not compare, see :func:`.read_tables`; a manifest of other clips; a
+            folder without a manifest; or an ``output`` that does not end in ``.html``.
         FileNotFoundError: a table, its summary or the manifest does not exist.
         ModuleNotFoundError: a package of the extra ``evaluation`` is missing, or for the gallery one of ``media``.
     """
@@ -85,46 +86,55 @@ def write_report(
         raise ValueError(f"Expected an output that ends in .html, got {output}.")
     if folder is not None and manifest is None:
         raise ValueError(f"Expected a manifest together with folder={folder}, got none.")
-    models, wrong = read_tables(tables, mispaired)
-    models, wrong = [_with_clipclap(table) for table in models], _with_clipclap(wrong) if wrong else None
-    entries = None if manifest is None else _entries(manifest, folder, models[0])
-    page = _render(models, wrong, entries)
+    if not tables:
+        raise ValueError("Expected one table or more, got none.")
+    first = next(iter(tables))
+    wrong = f"{first} (mispaired)" if mispaired else None
+    series, signature = read_tables({**tables, wrong: mispaired} if wrong and mispaired else tables)
+    for table in series.values():
+        require_columns(table, [column for column in TITLES if not column.startswith(("clip", "clap"))])
+    series = {name: _with_clipclap(table) for name, table in series.items()}
+    entries = None if manifest is None else _entries(manifest, folder, series[first], first)
+    page = _render(series, wrong, signature, entries)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")
     return output
 
 
-def _entries(manifest: Path, folder: Path | None, table: Scores) -> dict[str, Entry]:
+def _entries(manifest: Path, folder: Path | None, table: "pd.DataFrame", name: str) -> dict[str, Entry]:
     entries = {entry.id: entry for entry in read_manifest(manifest, folder)}
-    if len(table.frame) and not entries.keys() & set(table.frame.index):
-        raise ValueError(f"Expected the manifest of {table.name}, got {manifest}, which has none of its ids.")
+    if len(table) and not entries.keys() & set(table.index):
+        raise ValueError(f"Expected the manifest of {name}, got {manifest}, which has none of its ids.")
     return entries
 
 
-def _render(models: list[Scores], wrong: Scores | None, entries: dict[str, Entry] | None) -> str:
+def _render(
+    series: Mapping[str, "pd.DataFrame"], wrong: str | None, signature: str, entries: dict[str, Entry] | None
+) -> str:
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    series = {table.name: table for table in [*models, *([wrong] if wrong else [])]}
-    means = {name: _means(table) for name, table in series.items()}
+    models = {name: table for name, table in series.items() if name != wrong}
+    (first, table), *others = models.items()
+    means = {name: _means(frame) for name, frame in series.items()}
     return environment.get_template("report.html.jinja").render(
         version=__version__,
-        signature=models[0].signature,
-        seeded=any(table.seeded for table in series.values()),
+        signature=signature,
+        meaningless=MEANINGLESS if is_seeded(signature) else "",
         titles=TITLES,
         lower=LOWER_IS_BETTER,
-        counts={name: (len(table.frame), int((table.frame["error"] != "").sum())) for name, table in series.items()},
+        counts={name: (len(frame), int((frame["error"] != "").sum())) for name, frame in series.items()},
         means=means,
-        differences={table.name: _differences(models[0], table) for table in models[1:]},
-        discrimination=_discrimination(models[0], wrong) if wrong else {},
-        drawings=_drawings(models, series, means),
-        groups=_groups(models[0], entries),
+        differences={name: _differences(table, other) for name, other in others},
+        discrimination=_discrimination(table, series[wrong]) if wrong else {},
+        drawings=_drawings(series, means, list(models)),
+        groups=make_groups(table, entries),
         with_media=entries is not None,
         seconds=int(SECONDS),
-        drawn=means[models[0].name]["majorscore_average"],
+        drawn=means[first]["majorscore_average"],
         table=_rows(models, entries),
     )
 
@@ -133,42 +143,41 @@ def _mean(values: Any) -> float:
     return float(np.mean(values))
 
 
-def _with_clipclap(table: Scores) -> Scores:
+def _with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
     """Add CLIPCLAP's three combinations (MAJORScore, Eq. 7) if there is a baseline."""
-    if not set(BASELINE) <= set(table.frame):
+    if not set(BASELINE) <= set(table):
         return table
-    clip, clap = (table.frame[column] for column in BASELINE)
+    clip, clap = (table[column] for column in BASELINE)
     combined = {"average": (clip + clap) / 2, "sum": clip + clap, "product": clip * clap}
-    return replace(table, frame=table.frame.assign(**{f"clipclap_{name}": values for name, values in combined.items()}))
+    return table.assign(**{f"clipclap_{name}": values for name, values in combined.items()})
 
 
-def _means(table: Scores) -> dict[str, Interval]:
-    return {column: bootstrap(_mean, table.frame[column]) for column in TITLES if column in table.frame}
+def _means(table: "pd.DataFrame") -> dict[str, Interval]:
+    return {column: bootstrap(_mean, table[column]) for column in TITLES if column in table}
 
 
-def _differences(first: Scores, other: Scores) -> dict[str, Interval]:
+def _differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
     """Give the mean difference of each column over the clips that both tables have: a paired comparison."""
-    one, two = first.frame.align(other.frame, join="inner", axis=0)
+    one, two = first.align(other, join="inner", axis=0)
     return {column: bootstrap(_mean, two[column] - one[column]) for column in TITLES if column in one}
 
 
-def _discrimination(first: Scores, wrong: Scores) -> dict[str, dict[str, Interval]]:
+def _discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:
     """Compare the clips that both tables have, with their own captions and with others."""
-    one, two = first.frame.align(wrong.frame, join="inner", axis=0)
+    one, two = first.align(wrong, join="inner", axis=0)
     return {column: compare(one[column], two[column]) for column in DISCRIMINATING if column in one}
 
 
 def _drawings(
-    models: list[Scores], series: Mapping[str, Scores], means: Mapping[str, Mapping[str, Interval]]
+    frames: Mapping[str, "pd.DataFrame"], means: Mapping[str, Mapping[str, Interval]], models: list[str]
 ) -> list[dict[str, str]]:
-    frames = {name: table.frame for name, table in series.items()}
     plane = {name: (frame["similarity_video_text"], frame["similarity_text_audio"]) for name, frame in frames.items()}
     drawn = {"similarities": figures.render_distributions(_columns(frames, JOINT))}
-    if set(BASELINE) <= set(models[0].frame):
+    if set(BASELINE) <= set(frames[models[0]]):
         drawn["baseline"] = figures.render_distributions(_columns(frames, {name: TITLES[name] for name in BASELINE}))
     drawn |= {"means": figures.render_means(_bars(means)), "plane": figures.render_plane(plane)}
     if len(models) > 1:
-        curves = {table.name: table.frame["majorscore_average"] for table in models}
+        curves = {name: frames[name]["majorscore_average"] for name in models}
         drawn["sorted"] = figures.render_sorted(curves, TITLES["majorscore_average"])
     return [
         {**dict(zip(("title", "caption"), FIGURES[name], strict=True)), "svg": figures.render_svg(figure, name)}
@@ -190,41 +199,12 @@ def _bars(means: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, In
     }
 
 
-def _groups(table: Scores, entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
-    """Give the groups of the gallery; a clip that stands in several has its player in the first."""
-    picked = pick_clips(table.frame)
-    previews = read_previews(picked, entries) if entries else {}
-    anchors = {clip_id: number for number, clip_id in enumerate(dict.fromkeys(chain(*picked.values())))}
-    seen: set[str] = set()
-    groups = []
-    for name, ids in picked.items():
-        cards = [
-            {
-                "id": clip_id,
-                "text": _caption(entries, clip_id),
-                "values": {column: table.frame.at[clip_id, column] for column in ("majorscore_average", *JOINT)},
-                "preview": previews.get(clip_id),
-                "anchor": anchors[clip_id],
-                "again": clip_id in seen,
-            }
-            for clip_id in ids
-        ]
-        seen |= set(ids)
-        groups.append({"title": GROUPS[name][0], "note": GROUPS[name][1], "cards": cards})
-    return groups
-
-
-def _caption(entries: Mapping[str, Entry] | None, clip_id: str) -> str:
-    entry = (entries or {}).get(clip_id)
-    return (entry.text if entry else None) or ""
-
-
-def _rows(models: list[Scores], entries: dict[str, Entry] | None) -> dict[str, Any]:
+def _rows(models: Mapping[str, "pd.DataFrame"], entries: dict[str, Entry] | None) -> dict[str, Any]:
     """Give all clips for the page's script: numbers with four digits, None for a missing one."""
     import pandas as pd
 
-    frame = pd.concat([table.frame.assign(Table=table.name) for table in models]).rename_axis("Clip").reset_index()
-    frame["Caption"] = [_caption(entries, clip_id) for clip_id in frame["Clip"]]
+    frame = pd.concat([table.assign(Table=name) for name, table in models.items()]).rename_axis("Clip").reset_index()
+    frame["Caption"] = [caption(entries, clip_id) for clip_id in frame["Clip"]]
     frame = frame.rename(columns={**TITLES, "error": "Error"})
     numbers = [title for column, title in TITLES.items() if title in frame and not column.startswith("clipclap")]
     titles = [*(["Table"] if len(models) > 1 else []), "Clip", *(["Caption"] if entries else []), *numbers]

@@ -11,6 +11,7 @@ import torch
 
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
+from torchmetrics_majorscore.evaluation.scores_file import is_seeded
 from torchmetrics_majorscore.evaluation.table import ScoreTable
 from torchmetrics_majorscore.functional import fair_score, major_score, select_pairs
 from torchmetrics_majorscore.functional.major import COMBINATIONS
@@ -167,7 +168,7 @@ class ClipScorer:
     @property
     def seeded(self) -> bool:
         """Whether the weights are random numbers, so that the scores mean nothing."""
-        return "-seeded@" in self.signature
+        return is_seeded(self.signature)
 
     def score(self, batch: Sequence[ReadClip]) -> Iterator[tuple[str, dict[str, float], str]]:
         """Give id, values and error of each clip. If the batch is refused, its clips are scored one by one."""

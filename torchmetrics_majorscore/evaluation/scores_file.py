@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,39 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOWER_IS_BETTER = frozenset({"fairscore"})
+MEANINGLESS = "These scores mean nothing: the weights are seeded random numbers."
+
+
+def is_seeded(signature: str) -> bool:
+    """Tell from a signature whether an encoder's weights were random numbers."""
+    return "-seeded@" in signature
+
+
+def name_tables(arguments: Sequence[str]) -> dict[str, Path]:
+    """Give the name and the file of each ``TABLE`` or ``NAME=TABLE``.
+
+    Args:
+        arguments: tables without a name are named by the part of their paths that tells them apart: ``a.csv`` and
+            ``b.csv`` are ``a`` and ``b``, ``ours/scores.csv`` and ``theirs/scores.csv`` are ``ours`` and ``theirs``.
+
+    Returns:
+        Name to file, in the order given.
+
+    Raises:
+        ValueError: a table or a name is there twice.
+    """
+    split = [("", a) if Path(a).exists() else a.rpartition("=")[::2] for a in arguments]
+    files = [Path(file) for _, file in split]
+    parts = [(*place.parts[:-1], place.stem) for place in (file.resolve() for file in files)]
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"Expected different tables, got {', '.join(arguments)}.")
+    while len(parts) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    depth = next(depth for depth in count(1) if len({part[-depth:] for part in parts}) == len(parts))
+    names = [name or "/".join(part[-depth:]) for (name, _), part in zip(split, parts, strict=True)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Expected different names, got {', '.join(names)}; name tables like NAME=TABLE.")
+    return dict(zip(names, files, strict=True))
 
 
 def read_tables(paths: Mapping[str, str | Path]) -> tuple[dict[str, pd.DataFrame], str]:
