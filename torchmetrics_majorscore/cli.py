@@ -8,6 +8,7 @@ from typing import Any
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.cli_benchmark import add_benchmark, add_encoding, encoding
+from torchmetrics_majorscore.cli_duplicates import add_duplicates
 from torchmetrics_majorscore.cli_tables import add_tables
 from torchmetrics_majorscore.evaluation.scores_file import MEANINGLESS
 from torchmetrics_majorscore.extras import needs_extra
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add_benchmark(commands)
     _add_training(commands)
     add_tables(commands)
+    add_duplicates(commands)
     weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
     _add_weights(weights.add_subparsers(required=True))
     return parser

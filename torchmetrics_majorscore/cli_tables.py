@@ -48,15 +48,15 @@ def _compare(options: argparse.Namespace) -> int:
     tables, signature = read_tables(name_tables(options.tables))
     found = compare_models(tables, options.columns, options.seed)
     best = {name: "min" if name in LOWER_IS_BETTER else "max" for name in found.means if name != "n"}
-    _print_table(found.means, options.format, best if len(tables) > 1 else {})
+    print_table(found.means, options.format, best if len(tables) > 1 else {})
     if len(tables) > 1:
         sys.stdout.write("\n")
-        _print_table(found.tests, options.format)
+        print_table(found.tests, options.format)
     notes = [f"{len(found.dropped)} clips dropped, {found.means['n'].iloc[0]} common to all."]
     for reason, rows in found.dropped.groupby("reason", sort=False):
         detail = f": {rows['detail'].iloc[0]}" if rows["detail"].iloc[0] else ""
         notes.append(f"  {len(rows)} {reason}, e.g. {rows.index[0]}{detail}")
-    _print_notes([*notes, _drawn(options.seed), *_origin(signature)], options.format)
+    print_notes([*notes, _drawn(options.seed), *origin(signature)], options.format)
     return 0
 
 
@@ -68,7 +68,7 @@ def _add_rank(commands: Any) -> None:
     rank.add_argument("--prompt", default="prompt", help="the manifest's column of prompts (default: %(default)s)")
     rank.add_argument("--penalty", type=float, default=0.0, help="subtract this times fairscore (default: %(default)s)")
     rank.add_argument("--best", type=int, help="candidates to give of each prompt (default: all)")
-    _add_format(rank)
+    add_format(rank)
     rank.set_defaults(run=_rank)
 
 
@@ -79,12 +79,12 @@ def _rank(options: argparse.Namespace) -> int:
     table, signature = read_scores(options.table)
     prompts = pick_column(read_rows(options.manifest), options.prompt) if options.manifest else None
     ranked = rank_candidates(table, options.column, prompts, options.penalty)
-    _print_table(ranked if options.best is None else best_candidates(ranked, options.best), options.format)
+    print_table(ranked if options.best is None else best_candidates(ranked, options.best), options.format)
     score = f"{options.column} - {options.penalty:g} * fairscore" if options.penalty else options.column
     without = set(ranked.index.unique("prompt")) - set(ranked.dropna().index.unique("prompt"))
     notes = [f"score: {score}", f"{ranked['rank'].isna().sum()} of {len(ranked)} candidates have no score and no rank."]
     notes += [f"No candidate has a score: {', '.join(sorted(without))}"] if without else []
-    _print_notes([*notes, *_origin(signature)], options.format)
+    print_notes([*notes, *origin(signature)], options.format)
     return 0
 
 
@@ -112,7 +112,7 @@ def _filter(options: argparse.Namespace) -> int:
         sys.stdout.write(f"{part} {count}: {path}\n")
     if options.output and options.output.resolve() != options.manifest.parent.resolve():
         sys.stdout.write(f"Relative paths in them start from {options.manifest.parent}: score them with --folder.\n")
-    _print_notes(_origin(signature), "markdown")
+    print_notes(origin(signature), "markdown")
     return 0
 
 
@@ -141,11 +141,11 @@ def _agree(options: argparse.Namespace) -> int:
     ratings = read_ratings(options.ratings, options.key)
     raters = f"{len(ratings)} ratings of {ratings['rater'].nunique()} raters."
     if options.opinions:
-        _print_table(mean_opinions(ratings), options.format)
-        _print_notes([raters, "In brackets: 95 % intervals of Student's t over raters."], options.format)
+        print_table(mean_opinions(ratings), options.format)
+        print_notes([raters, "In brackets: 95 % intervals of Student's t over raters."], options.format)
     else:
-        _print_table(agree(tables, ratings, options.columns, options.seed), options.format)
-        _print_notes([raters, _drawn(options.seed), *_origin(signature)], options.format)
+        print_table(agree(tables, ratings, options.columns, options.seed), options.format)
+        print_notes([raters, _drawn(options.seed), *origin(signature)], options.format)
     return 0
 
 
@@ -196,22 +196,24 @@ def _add_column(command: Any) -> None:
 def _add_printed(command: Any) -> None:
     command.add_argument("--columns", nargs="+", help="columns of the tables (default: all)")
     command.add_argument("--seed", type=int, default=0, help="of the intervals (default: %(default)s)")
-    _add_format(command)
+    add_format(command)
 
 
-def _add_format(command: Any) -> None:
+def add_format(command: Any) -> None:
+    """Add the option ``--format``."""
     # As in evaluation.render, which is not imported to parse.
     choices = ("markdown", "latex", "csv")
     command.add_argument("--format", choices=choices, default="markdown", help="of tables (default: %(default)s)")
 
 
-def _print_table(frame: pd.DataFrame, form: Any, best: Mapping[str, str] | None = None) -> None:
+def print_table(frame: pd.DataFrame, form: Any, best: Mapping[str, str] | None = None) -> None:
+    """Write a table in the format that was asked for."""
     from torchmetrics_majorscore.evaluation.render import render_table
 
     sys.stdout.write(render_table(frame, form, best))
 
 
-def _print_notes(notes: Sequence[str], form: str) -> None:
+def print_notes(notes: Sequence[str], form: str) -> None:
     """Write notes behind a table: as comments in LaTeX, to stderr for CSV, which has none."""
     if form == "csv":
         sys.stderr.write("".join(f"{note}\n" for note in notes))
@@ -224,5 +226,6 @@ def _drawn(seed: int) -> str:
     return f"In brackets: 95 % bootstrap intervals, 1000 resamples of clips, seed {seed}."
 
 
-def _origin(signature: str) -> list[str]:
+def origin(signature: str) -> list[str]:
+    """Give the notes on what made the scores."""
     return [f"signature: {signature}", *([MEANINGLESS] if is_seeded(signature) else [])]

@@ -1,0 +1,110 @@
+"""Clips that are in two places: near-duplicates by embedding, overlaps by id."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+
+pytest.importorskip("pandas")
+pytest.importorskip("safetensors")
+
+
+from torchmetrics_majorscore.cli import main
+from torchmetrics_majorscore.evaluation import duplicates as module
+from torchmetrics_majorscore.evaluation.duplicates import near_duplicates, overlaps
+from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+
+VGGSOUND = Path(__file__).parents[2] / "shared" / "vggsound" / "vgg-test.tsv"
+
+
+def made(count=40, seed=0, signature="enc:given"):
+    generator = torch.Generator().manual_seed(seed)
+    vectors = {name: torch.randn(count, 64, generator=generator) for name in ("video", "audio")}
+    return ClipEmbeddings([f"clip {n}" for n in range(count)], vectors, signature)
+
+
+def planted():
+    """Give 40 clips of which 31 is 4 again, and 32 has only the picture of 5."""
+    known = made()
+    known.vectors["video"][31], known.vectors["audio"][31] = known.vectors["video"][4], known.vectors["audio"][4]
+    known.vectors["video"][32] = known.vectors["video"][5]
+    known.vectors["video"][7], known.vectors["video"][8] = math.nan, math.nan
+    return known
+
+
+@pytest.mark.parametrize("block", [1, 7, 512])
+def test_planted_duplicates_are_found_once_and_nothing_else(block, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_PER_BLOCK", block)
+    found = near_duplicates(planted(), threshold=0.9)
+    assert list(zip(found.index, found["other"], strict=True)) == [("clip 4", "clip 31")]
+    assert found["least"].iloc[0] == pytest.approx(1, abs=1e-6)
+    pictures = near_duplicates(planted(), threshold=0.9, names=["video"])
+    assert set(zip(pictures.index, pictures["other"], strict=True)) == {("clip 4", "clip 31"), ("clip 5", "clip 32")}
+
+
+def test_all_pairs_are_those_of_two_loops():
+    known, other = made(12), made(9, seed=1)
+    found = near_duplicates(known, other, threshold=0.1)
+    expected = {}
+    for i, one in enumerate(known.ids):
+        for j, two in enumerate(other.ids):
+            both = [
+                cosine_similarity(known.vectors[name][i], other.vectors[name][j], dim=0).item()
+                for name in ("video", "audio")
+            ]
+            if min(both) >= 0.1:
+                expected[one, two] = both
+    got = {(row.Index, row.other): [row.video, row.audio] for row in found.itertuples()}
+    assert expected
+    assert got.keys() == expected.keys()
+    for pair, cosines in got.items():
+        assert cosines == pytest.approx(expected[pair], abs=1e-6)
+    assert found["least"].is_monotonic_decreasing
+
+
+def test_mistakes_are_told():
+    for arguments, message in (
+        ({"other": made(signature="another")}, "Expected embeddings of one signature, got enc:given and another"),
+        ({"names": ["smell"]}, "Expected modalities out of .*, got smell"),
+        ({"threshold": 1.5}, "Expected a threshold in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            near_duplicates(made(), **{"threshold": 0.9, **arguments})
+
+
+def test_the_command_lists_the_pairs(tmp_path, capsys):
+    planted().save(tmp_path / "e.safetensors")
+    assert main(["duplicates", str(tmp_path / "e.safetensors"), "--threshold", "0.9"]) == 0
+    output = capsys.readouterr().out
+    assert "| clip 4 | clip 31 | 1.0000 | 1.0000 | 1.0000 |" in output
+    assert "1 pairs; 1 of 40 clips stand in the column other" in output
+    assert "signature: enc:given" in output
+
+
+def test_overlaps_by_the_part_of_the_id(tmp_path, capsys):
+    tests, training = {"a": ["x_1", "x_1", "y_1"], "none": []}, {"a": ["x_1"], "b": ["x_2", "z_1"]}
+    whole, videos = overlaps(tests, training), overlaps(tests, training, "^(.)_")
+    assert whole.loc["a"].tolist() == [2, "-", "0 (0.0%)"]
+    assert videos.loc["a"].tolist() == [2, "-", "1 (50.0%)"]
+    assert videos.loc["none", "b"] == "0 (undefined)"
+    with pytest.raises(ValueError, match="got 'x_1' in a, which it does not"):
+        overlaps(tests, training, "^q")
+    with pytest.raises(ValueError, match="Expected a regular expression"):
+        overlaps(tests, training, "(")
+    for name, ids in (("test", "x_1,x.mp4\ny_1,y.mp4\n"), ("train", "x_2,x.mp4\n")):
+        (tmp_path / f"{name}.csv").write_text(f"id,video\n{ids}")
+    arguments = ["--test", str(tmp_path / "test.csv"), "--train", str(tmp_path / "train.csv"), "--pattern", "^(.)_"]
+    assert main(["overlap", *arguments]) == 0
+    assert "| test | 2 | 1 (50.0%) |" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not VGGSOUND.is_file(), reason="needs the VGGSound list")
+def test_vggsound_with_its_own_half():
+    with VGGSOUND.open(newline="") as file:
+        ids = [row["id"] for row in csv.DictReader(file, delimiter="\t")]
+    found = overlaps({"test": ids}, {"half": ids[::2]}, "^(.{11})_")
+    assert found.loc["test", "n"] == len({clip[:11] for clip in ids})
+    assert found.loc["test", "half"].startswith(f"{len({clip[:11] for clip in ids[::2]})} (")
