@@ -21,7 +21,6 @@ from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol
 from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.training.world.view import write_world
 
-pytestmark = pytest.mark.filterwarnings("ignore:c-mcr-tiny knows only:UserWarning")
 TINY = ScoreOptions(encoder="c-mcr-tiny", baseline=True, batch_size=2)
 
 

@@ -86,10 +86,10 @@ class TinyCMCR(CMCR):
     def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
         """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
         size = self.clip.frames.size
-        strange = next((frames for frames in batch if frames.shape[-2:] != (size, size)), None)
-        if strange is not None:
-            height, width = strange.shape[-2:]
-            self._warn(f"pictures of {size} x {size} pixels, got {width} x {height}")
+        for height, width in (frames.shape[-2:] for frames in batch):
+            # `majorscore world` writes its videos enlarged.
+            if height != width or height % size:
+                self._warn(f"pictures of {size} x {size} pixels or a multiple, got {width} x {height}")
         return super().encode_video(batch)
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:

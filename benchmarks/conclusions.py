@@ -1,0 +1,216 @@
+"""What the statistics find on the embedded world, and what they cost on large tables.
+
+    uv run benchmarks/conclusions.py FOLDER [--count 384] [--rows 200000] [-o docs/conclusions.md]
+
+FOLDER keeps clips and embeddings; what is there is not made again. First the consistency protocol, then a tenth of the
+captions swapped for one of another kind of object (easy) or for one of the same kind but another size, tempo or place
+(hard), which `majorscore filter` has to find; then 48 clips encoded again at half the size and a low quality, which
+`majorscore duplicates` has to find among scenes that may differ in nothing but their random numbers; last the time and
+the peak memory of each command on a table of random values, every one in a process of its own.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from parity import PACKAGES, version
+
+from torchmetrics_majorscore.cli import main as majorscore
+from torchmetrics_majorscore.evaluation import ScoreTable
+from torchmetrics_majorscore.evaluation.consistency import derange
+from torchmetrics_majorscore.evaluation.duplicates import near_duplicates
+from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+
+TINY = ("--encoder", "c-mcr-tiny")
+SHARE = 0.1
+AGAIN = 48
+COLUMNS = ("majorscore_average", "majorscore_product", "similarity_video_text", "similarity_text_audio")
+MEASURED = """
+import resource, sys, time
+start = time.perf_counter()
+from torchmetrics_majorscore.cli import main
+imported = time.perf_counter()
+sys.stdout = open("/dev/null", "w")
+assert main(sys.argv[1:]) == 0
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{time.perf_counter() - imported:.1f} s | {peak:.2f} GiB", file=sys.stderr)
+"""
+
+
+def command(*arguments: str) -> str:
+    """Run the command here and give what it wrote."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        majorscore(arguments)
+    return output.getvalue()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def plant(folder: Path, hard: bool) -> tuple[Path, set[str]]:
+    """Write a manifest with the captions of a tenth of the clips swapped among them."""
+    rows = read(folder / "manifest.csv")
+    chosen = random.Random(0).sample(range(len(rows)), round(SHARE * len(rows)))
+    kinds: dict[str, list[int]] = {}
+    for row in chosen:
+        kinds.setdefault(rows[row]["class"] if hard else "", []).append(row)
+    swapped: dict[int, str] = {}
+    for group in kinds.values():
+        # Ids name size, tempo and place: kind-large-fast-cave-number.
+        what = [rows[row]["id"].rpartition("-")[0] if hard else rows[row]["class"] for row in group]
+        with contextlib.suppress(ValueError):  # fewer than two different ones
+            partners = derange(what, 0)
+            swapped |= {row: rows[group[k]]["text"] for row, k in zip(group, partners, strict=True)}
+    planted = [row | {"text": swapped.get(k, row["text"])} for k, row in enumerate(rows)]
+    path = folder / f"{'hard' if hard else 'easy'}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(planted)
+    return path, {rows[row]["id"] for row in swapped}
+
+
+def found_by_filter(folder: Path) -> Iterator[str]:
+    """Give a table row for each way to look for planted captions."""
+    yield "| planted | column | limit | rejected | precision | recall |"
+    yield "|---|---|---|---|---|---|"
+    for hard in (False, True):
+        manifest, planted = plant(folder, hard)
+        table = manifest.with_suffix(".scores.csv")
+        command("score", str(manifest), *TINY, "-o", str(table))
+        share = str(len(planted) / len(read(manifest)))
+        for column in COLUMNS:
+            for limit in (("--quantile", share), ("--quantile", share, "--by-class", "class")):
+                command("filter", str(manifest), str(table), "--column", column, *limit)
+                rejected = {row["id"] for row in read(manifest.with_name(f"{manifest.stem}.rejected.csv"))}
+                hits = len(rejected & planted)
+                how = f"{len(planted)} of {len(read(manifest))}, {'same kind' if hard else 'another kind'}"
+                yield (
+                    f"| {how} | {column} | quantile{' of each class' if len(limit) > 2 else ''} | {len(rejected)} "
+                    f"| {hits / len(rejected):.3f} | {hits / len(planted):.3f} |"
+                )
+
+
+def encode_again(source: Path, target: Path) -> None:
+    """Encode a clip again, as a second upload: half the width and height, low quality."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        picture, sound = old.streams.video[0], old.streams.audio[0]
+        video = new.add_stream("libx264", rate=picture.average_rate, pix_fmt="yuv420p", options={"crf": "35"})
+        video.width, video.height = picture.width // 4 * 2, picture.height // 4 * 2
+        audio = new.add_stream("aac", rate=44_100, bit_rate=48_000)
+        resampler = av.AudioResampler(audio.format, audio.layout, 44_100)
+        for frame in old.decode(picture, sound):
+            if isinstance(frame, av.VideoFrame):
+                new.mux(video.encode(frame.reformat(video.width, video.height)))
+            else:
+                for piece in resampler.resample(frame):
+                    piece.pts = None
+                    new.mux(audio.encode(piece))
+        new.mux(video.encode())
+        new.mux(audio.encode())
+
+
+def found_as_duplicates(folder: Path) -> Iterator[str]:
+    """Give a table row for each threshold."""
+    rows = read(folder / "manifest.csv")
+    (folder / "again").mkdir(exist_ok=True)
+    for row in rows[:AGAIN]:
+        if not (target := folder / "again" / row["video"]).exists():
+            encode_again(folder / row["video"], target)
+    manifest = folder / "again.csv"
+    again = [{**row, "video": f"again/{row['video']}"} for row in rows[:AGAIN]]
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows([*rows, *(row | {"id": f"again-{row['id']}"} for row in again)])
+    command("benchmark", str(manifest), *TINY, "-o", str(folder / "again.safetensors"))
+    known = ClipEmbeddings.load(folder / "again.safetensors")
+    yield "| threshold | modalities | pairs | of them planted | planted pairs found |"
+    yield "|---|---|---|---|---|"
+    for names in (["video", "audio"], ["video"], ["audio"]):
+        for threshold in (0.9, 0.95, 0.98, 0.99):
+            pairs = near_duplicates(known, threshold=threshold, names=names)
+            hits = sum(other == f"again-{one}" for one, other in zip(pairs.index, pairs["other"], strict=True))
+            yield f"| {threshold} | {' and '.join(names)} | {len(pairs)} | {hits} | {hits / AGAIN:.3f} |"
+
+
+def write_large(folder: Path, rows: int, seed: int) -> Path:
+    """Write a table of random values with as many rows."""
+    path = folder / f"large-{rows}-{seed}.csv"
+    columns = ["similarity_video_text", "similarity_video_audio", "similarity_text_audio"]
+    columns += ["majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"]
+    ScoreTable(path, columns, "majorscore|enc:random@0", [])
+    values = np.random.default_rng(seed).normal(0.3, 0.1, (rows, len(columns)))
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},\n" for k, row in enumerate(values))
+    return path
+
+
+def costs(folder: Path, rows: int) -> Iterator[str]:
+    """Give a table row for each command on large tables."""
+    one, two = (str(write_large(folder, rows, seed)) for seed in (0, 1))
+    manifest = folder / f"large-{rows}.jsonl"
+    manifest.write_text("".join(f'{{"id": "p{k // 8}/{k % 8}", "video": "x.mp4"}}\n' for k in range(rows)))
+    yield f"| command, {rows} rows | time without imports | peak memory |"
+    yield "|---|---|---|"
+    runs: dict[str, Sequence[str]] = {
+        "compare, two tables, one column": ("compare", one, two, "--columns", "majorscore_average"),
+        "compare, two tables, all columns": ("compare", one, two),
+        "rank": ("rank", one, "--best", "1", "--format", "csv"),
+        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder)),
+        "report": ("report", one, "-o", str(folder / "large.html")),
+    }
+    for name, arguments in runs.items():
+        process = [sys.executable, "-c", MEASURED, *arguments]
+        done = subprocess.run(process, capture_output=True, text=True, check=True)
+        yield f"| {name} | {done.stderr.strip().splitlines()[-1]} |"
+
+
+def lines(options: argparse.Namespace) -> Iterator[str]:
+    folder: Path = options.folder
+    if not (folder / "manifest.csv").exists():
+        command("world", str(folder), "--count", str(options.count), "--seed", "5")
+    yield "# Conclusions from tables\n"
+    yield f"Written by `uv run benchmarks/conclusions.py FOLDER --count {options.count} --rows {options.rows}`.\n"
+    yield "## The consistency protocol on the embedded world\n"
+    yield command("benchmark", str(folder / "manifest.csv"), *TINY, "-o", str(folder / "embeddings.safetensors"))
+    yield "## Planted captions, found by `majorscore filter`\n"
+    yield from found_by_filter(folder)
+    yield "\n## Clips encoded again, found by `majorscore duplicates`\n"
+    yield from found_as_duplicates(folder)
+    if options.rows:
+        yield "\n## Large tables\n"
+        yield from costs(folder, options.rows)
+    yield f"\n{', '.join(f'{package} {version(package)}' for package in PACKAGES)}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=384, help="scenes (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=200_000, help="of the large tables, 0 for none")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    start, written = time.perf_counter(), []
+    for line in lines(options):
+        print(line, flush=True)
+        written.append(line)
+    print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
+    if options.output:
+        options.output.write_text("\n".join(written) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
