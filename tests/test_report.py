@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import re
 
 import numpy as np
@@ -14,6 +15,7 @@ from written_tables import COLUMNS, EVIL, SIGNATURE, page_rows, write_random  # 
 
 from torchmetrics_majorscore.evaluation import figures  # noqa: E402
 from torchmetrics_majorscore.evaluation.consistency import bootstrap  # noqa: E402
+from torchmetrics_majorscore.evaluation.gallery import pick_clips  # noqa: E402
 from torchmetrics_majorscore.evaluation.report import BASELINE, write_report  # noqa: E402
 from torchmetrics_majorscore.evaluation.scores_file import read_scores  # noqa: E402
 
@@ -166,3 +168,21 @@ def test_points_of_the_plane_do_not_grow_the_page():
     points = [np.random.default_rng(0).random((2, n)) for n in (3000, 30_000)]
     sizes = [len(figures.render_svg(figures.render_plane({"a": both}), "a")) for both in points]
     assert sizes[1] < 4 * sizes[0]  # as vectors it would be ten times
+
+
+def test_the_gallery_picks_by_the_average_and_by_the_distance_of_the_ranks():
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "majorscore_average": [0.1, 0.9, 0.5, 0.3, math.nan, 0.7, 0.6],
+            "similarity_video_text": [0.0, 0.9, 0.8, 0.7, 0.9, 0.2, 0.1],
+            "similarity_text_audio": [0.7, 0.8, 0.1, 0.0, 0.0, 0.5, 0.9],
+        },
+        index=list("abcdefg"),
+    )
+    picked = pick_clips(table)
+    assert picked["best"] == ["b", "f", "g"]
+    assert picked["worst"] == ["a", "d", "c"]
+    assert picked["video"] == ["c", "d"]  # ranks 5 and 2, 4 and 1
+    assert picked["audio"] == ["g", "a"]  # ranks 2 and 6, 1 and 4
