@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ class ClipScorer:
         self.columns = [*names, *(f"majorscore_{combine}" for combine in COMBINATIONS), "fairscore"]
         self.columns += ["clipscore", "clapscore"] if options.baseline else []
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """The joint metric's signature with the pairs of the MAJORScores, and the baseline's encoders; builds them."""
         kind, encoder, _, _, *rest = self.metrics["similarity"].signature.split("|")
