@@ -160,3 +160,10 @@ assert not found, found
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_rate_whose_filter_takes_gigabytes_is_refused():
+    with pytest.raises(
+        ValueError, match="Expected a sample rate with a larger common divisor with 48000 Hz, got 44099 Hz"
+    ):
+        resample(torch.zeros(100), 44_099, 48_000)

@@ -10,6 +10,8 @@ from torch.nn.functional import pad
 from torchmetrics_majorscore.encoders.base import clean_build
 from torchmetrics_majorscore.extras import needs_extra
 
+_LARGEST_FILTER = 2**26  # values; torchaudio computes them in float64, with copies, in 2 GB
+
 
 def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
     """Convert a mono waveform to another sample rate.
@@ -26,6 +28,9 @@ def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
 
     Returns:
         Waveform, float32, (ceil(S * target / source),); the same tensor if the rates are equal.
+
+    Raises:
+        ValueError: the rates have next to no common divisor, as 44 099 Hz and 48 kHz, whose filter takes 17 GB.
     """
     if source_rate == target_rate:
         return waveform
@@ -40,6 +45,10 @@ def _resampler(source_rate: int, target_rate: int, device: torch.device) -> nn.M
     needs_extra("torchaudio", "cmcr")
     from torchaudio.transforms import Resample
 
+    divisor = math.gcd(source_rate, target_rate)
+    if source_rate * target_rate // divisor**2 > _LARGEST_FILTER:
+        got = f"{source_rate} Hz, whose filter would not fit in memory"
+        raise ValueError(f"Expected a sample rate with a larger common divisor with {target_rate} Hz, got {got}.")
     with clean_build():
         resampler: nn.Module = Resample(
             source_rate,

@@ -28,6 +28,7 @@ class NamedEncoder:
         bundle: folder in this package with its weights; None if they are downloaded.
         baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
         sample_rate: of its waveforms, in Hz.
+        frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
     """
 
     load: str
@@ -36,6 +37,7 @@ class NamedEncoder:
     bundle: Path | None = None
     baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
+    frame_size: int | None = None
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -53,9 +55,9 @@ _TINY = ("config.json", "merges.txt.gz")
 
 ENCODERS = {
     "c-mcr": NamedEncoder(
-        "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap")
+        "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
     ),
-    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",)),
+    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
     "clap": NamedEncoder("clap.load", ("text", "audio"), ("clap", "roberta-vocab", "roberta-merges")),
     "c-mcr-tiny": NamedEncoder(
         "tiny.load",

@@ -45,11 +45,18 @@ def read_waveform(path: str | Path, *, start: float = 0.0, end: float | None = N
             within the file, or the window is out of range.
     """
     check_window(start, end)
-    path = Path(path)
+    sound = read_sound(Path(path), start, end)
+    if sound is None:
+        raise ValueError(f"Expected a file with sound, got {path}, which has no audio stream")
+    return sound
+
+
+def read_sound(path: Path, start: float, end: float | None) -> tuple[Tensor, int] | None:
+    """Do as :func:`read_waveform`, but return None for a file without an audio stream."""
     with open_media(path) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:
-            raise ValueError(f"Expected a file with sound, got {path}, which has no audio stream")
+            return None
         # Decoded from the beginning even if start > 0: after a seek, codecs need a few packets to settle and mkv knows
         # the position only to 1 ms, so the samples would be neither exact nor in their place.
         blocks = _blocks(decode(container, stream, path), path)

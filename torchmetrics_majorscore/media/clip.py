@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from torchmetrics_majorscore.media.audio import read_waveform
-from torchmetrics_majorscore.media.container import check_window, open_media
+from torchmetrics_majorscore.media.audio import read_sound, read_waveform
+from torchmetrics_majorscore.media.container import check_window
 from torchmetrics_majorscore.media.video import check_fps, read_frames
 
 
@@ -58,28 +58,25 @@ def read_clip(
     """
     check_window(start, end)
     check_fps(fps)
-    sound = audio if audio is not None else video
-    if sound is None:
+    if video is None and audio is None:
         raise ValueError("Expected a video or an audio file, got neither")
-    frames = waveform = sample_rate = video_error = audio_error = None
+    frames = sound = video_error = audio_error = None
     if video is not None:
         try:
             frames = read_frames(video, fps=fps, start=start, end=end)
         except (FileNotFoundError, ValueError) as error:
             video_error = error
     try:
-        if audio is not None or _has_sound(sound):
-            waveform, sample_rate = read_waveform(sound, start=start, end=end)
+        if audio is not None:
+            sound = read_waveform(audio, start=start, end=end)
+        elif video is not None:
+            sound = read_sound(Path(video), start, end)
     except (FileNotFoundError, ValueError) as error:
         audio_error = error
     reasons = [str(error) if error else None for error in (video_error, audio_error)]
-    if frames is None and waveform is None:
+    if frames is None and sound is None:
         # Both of one file fail for one reason, which is said once.
         kind = type(video_error or audio_error or ValueError())
         raise kind("; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+    waveform, sample_rate = sound or (None, None)
     return Clip(frames, waveform, sample_rate, *reasons)
-
-
-def _has_sound(path: str | Path) -> bool:
-    with open_media(Path(path)) as container:
-        return len(container.streams.audio) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def decode(container: InputContainer, stream: Any, path: Path) -> Iterator[Any]:
+def decode(container: InputContainer, stream: Any, path: Path, promised: Sequence[int] = ()) -> Iterator[Any]:
     """Decode one stream from the container's current position, up to the end that a truncated file has.
 
     What is cut off at the end is left out, and so are audio packets before the first that decodes (a sound cut out of
@@ -88,6 +88,8 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Iterator[Any]:
         container: The open container.
         stream: One of its audio or video streams.
         path: The file, for messages.
+        promised: Presentation stamps of pictures in order. If there are any, then those between them to which no other
+            picture refers are not decoded, and damage to them goes unnoticed.
 
     Yields:
         Frames in presentation order.
@@ -97,9 +99,13 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Iterator[Any]:
     """
     av = import_av()
     packets, decoded, damage = container.demux(stream), False, ""
+    kept, until = frozenset(promised), promised[-1] if promised else -math.inf
     while True:
         try:
             packet = next(packets, None)
+            if promised and packet is not None:
+                unshown = packet.pts is not None and packet.pts < until and packet.pts not in kept
+                stream.codec_context.skip_frame = "NONREF" if unshown else "DEFAULT"
             frames = [] if packet is None else packet.decode()
         except av.FFmpegError as error:
             damage = damage or error.strerror or type(error).__name__

@@ -1,0 +1,80 @@
+"""Leaving out pictures that nobody sees: the same bits as decoding all of them."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from media_files import av, indices, write
+
+from torchmetrics_majorscore.media import container, read_frames, video
+
+ROOT = Path(__file__).parents[1]
+CLIPS = sorted([*ROOT.glob("docs/clips/*.mp4"), *ROOT.parent.glob("shared/media/clips/*.mp4")])
+WINDOWS = [(1.0, 0.0, None), (4.0, 0.0, None), (0.3, 0.0, None), (2.0, 1.3, 3.1), (1.0, 2.0, None), (30.0, 0.5, 2.0)]
+
+
+def both(path, window):
+    fast, full = (video._read(path, window, skip=skip) for skip in (True, False))
+    assert fast is not None, window
+    assert torch.equal(torch.stack(fast), torch.stack(full)), window
+    return fast
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Stamps of all frames that come out of the decoder."""
+    stamps = []
+
+    def watched(*args):
+        for frame in container.decode(*args):
+            stamps.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(video, "decode", watched)
+    return stamps
+
+
+@pytest.mark.parametrize("path", CLIPS, ids=[path.stem for path in CLIPS])
+def test_real_clips_have_the_same_bits(path):
+    for window in random.Random(path.stem).sample(WINDOWS, 2):
+        if window[1] < 2 or "shared" in path.parts:
+            both(path, window)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+def test_containers_have_the_same_bits_from_fewer_pictures(tmp_path, name, decoded):
+    path = write(tmp_path / name, count=75)
+    for window in [*WINDOWS[:4], (10.0, 0.7, 0.8), (50.0, 2.0, None)]:
+        both(path, window)
+    decoded.clear()
+    assert indices(read_frames(path, fps=1)) == [0, 30, 60]
+    assert len(decoded) < 60  # of 75; x264 keeps some B-frames to refer to
+
+
+def test_pictures_that_do_not_come_out_give_what_all_pictures_give(tmp_path, monkeypatch):
+    path, plan = write(tmp_path / "a.mp4", count=75), video.plan_shown
+    want = read_frames(path, fps=2)
+    for wrong in (lambda *args: plan(*args)[1:], lambda *args: [*plan(*args), 10**9]):
+        monkeypatch.setattr(video, "plan_shown", wrong)
+        assert video._read(path, (2.0, 0.0, None), skip=True) is None
+        assert torch.equal(read_frames(path, fps=2), want)
+
+
+def test_damage_to_a_picture_that_nobody_sees_is_no_error(tmp_path):
+    path = write(tmp_path / "a.mp4")
+    with av.open(str(path)) as source:
+        packets = [packet for packet in source.demux(source.streams.video[0]) if packet.size]
+        # Behind the four bytes of its size, a packet starts with the two bits that say whether others refer to it.
+        unseen = next(packet for packet in packets[1:] if bytes(packet)[4] & 0x60 == 0)
+        data = bytearray(path.read_bytes())
+        data[unseen.pos + 8 : unseen.pos + unseen.size] = b"\xff" * (unseen.size - 8)
+    want = read_frames(path)
+    path.write_bytes(data)
+    assert torch.equal(read_frames(path), want)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("b.avi", "libx264"), ("a.ts", "libx264")])
+def test_other_codecs_and_containers_decode_everything(tmp_path, name, codec, decoded):
+    assert len(read_frames(write(tmp_path / name, codec), fps=1)) == 2
+    assert len(decoded) == 60
