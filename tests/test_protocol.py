@@ -1,5 +1,6 @@
 """Clip embeddings in a file, and the consistency protocol on them: nothing is encoded twice, nothing is mixed."""
 
+import json
 import math
 import shutil
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, cli
 from torchmetrics_majorscore.evaluation import ScoreOptions
 from torchmetrics_majorscore.evaluation import embeddings as module
 from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings, embed_clips
-from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol
+from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol, write_sets
 from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.training.world.view import write_world
 
@@ -91,12 +92,15 @@ def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
     assert encoded == known.ids == [entry.id for entry in entries]
     assert len(seen) == 8
     arguments = ["benchmark", str(world / "manifest.csv"), "--encoder", "c-mcr-tiny", "-o", str(path)]
-    assert cli.main(arguments) == 0
+    assert cli.main([*arguments, "--tables", str(tmp_path / "sets")]) == 0
+    assert {p.name for p in (tmp_path / "sets").iterdir()} == {
+        f"{part}.{ending}" for part in ("consistent", "mispaired") for ending in ("csv", "json")
+    }
     assert len(encoded) == 8
     text = capsys.readouterr().out
     assert "8 clips, each with its own caption" in text
     assert "| CLIPCLAP product |" in text
-    assert text.strip().endswith("|seed:0")
+    assert "|seed:0\nwritten: " in text
     assert cli.main([*arguments, "--pool", "before_head"]) == 2
     assert "was written with signature" in capsys.readouterr().err
 
@@ -110,6 +114,19 @@ def test_values_are_those_of_score(world, tmp_path):
     found = run_protocol(known, known.ids, [str(entry.label) for entry in entries])
     mean = found["MAJORScore"].means["consistent", "average"].value
     assert mean == pytest.approx(summary["columns"]["majorscore_average"]["mean"], abs=1e-7)
+    labels = [str(entry.label) for entry in entries]
+    paths = write_sets(known, known.ids, labels, tmp_path / "sets", seed=1)
+    assert paths["consistent"].read_bytes() == (tmp_path / "scores.csv").read_bytes()
+    recorded = [json.loads(path.with_suffix(".json").read_text()) for path in paths.values()]
+    assert [one["signature"] for one in recorded] == [summary["signature"]] * 2
+    assert [one["captions"] for one in recorded] == ["consistent, seed 1", "mispaired, seed 1"]
+    found = run_protocol(known, known.ids, labels, seed=1)
+    for part, one in zip(paths, recorded, strict=True):
+        for column, combine in (("majorscore_average", "average"), ("majorscore_product", "product")):
+            expected = found["MAJORScore"].means[part, combine].value
+            assert one["columns"][column]["mean"] == pytest.approx(expected, abs=1e-7)
+    again = write_sets(known, known.ids[::-1], labels[::-1], tmp_path / "sets", seed=1)  # replaces
+    assert again["consistent"].read_text().splitlines()[1].startswith(known.ids[-1])
 
 
 def test_a_clip_that_cannot_be_read_has_no_value_but_a_reason(world, tmp_path, capsys):

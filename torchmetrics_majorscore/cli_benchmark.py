@@ -22,6 +22,8 @@ def add_benchmark(commands: Any) -> None:
     benchmark.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
     embeddings = "file of per-clip embeddings, continued if it exists (default: %(default)s)"
     benchmark.add_argument("-o", "--output", type=Path, default=Path("embeddings.safetensors"), help=embeddings)
+    tables = "also write the scores of both sets there: consistent.csv and mispaired.csv, as for report"
+    benchmark.add_argument("--tables", type=Path, metavar="FOLDER", help=tables)
     benchmark.add_argument("--seed", type=int, default=0, help="of mispairing and intervals (default: %(default)s)")
     add_encoding(benchmark)
     benchmark.set_defaults(run=_benchmark)
@@ -50,7 +52,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
     from torchmetrics_majorscore.evaluation import ScoreOptions
     from torchmetrics_majorscore.evaluation.embeddings import embed_clips
-    from torchmetrics_majorscore.evaluation.protocol import run_protocol
+    from torchmetrics_majorscore.evaluation.protocol import run_protocol, write_sets
     from torchmetrics_majorscore.media import read_manifest
 
     entries = read_manifest(options.manifest, options.folder)
@@ -60,11 +62,15 @@ def _benchmark(options: argparse.Namespace) -> int:
         how = ScoreOptions(baseline=True, **encoding(options))
         embeddings = embed_clips(captioned, options.output, how, bar.update)
     labels = [entry.label or str(entry.text) for entry in captioned]
-    found = run_protocol(embeddings, [entry.id for entry in captioned], labels, options.seed)
+    ids = [entry.id for entry in captioned]
+    found = run_protocol(embeddings, ids, labels, options.seed)
     failed = [entry.id for entry in captioned if entry.id in embeddings.errors]
     lines = [f"{clip_id}: {embeddings.errors[clip_id]}" for clip_id in failed]
     lines += [*protocol_lines(found), f"signature: {embeddings.signature}|seed:{options.seed}"]
     lines += [f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}."] if without else []
+    if options.tables:
+        paths = write_sets(embeddings, ids, labels, options.tables, options.seed)
+        lines.append(f"written: {' and '.join(map(str, paths.values()))}")
     lines += [MEANINGLESS] if is_seeded(embeddings.signature) else []
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

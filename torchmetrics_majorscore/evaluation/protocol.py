@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +13,12 @@ from torch import Tensor
 from torchmetrics_majorscore.evaluation.balance import Balance, balance
 from torchmetrics_majorscore.evaluation.consistency import Interval, bootstrap, compare, derange, relative_change
 from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
-from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
+from torchmetrics_majorscore.evaluation.scores_file import is_seeded
+from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values
+from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities, select_pairs
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 
+MODALITIES = ("video", "text", "audio")
 METHODS = {
     "MAJORScore": (("video", "text"), ("text", "audio")),
     "CLIPCLAP": (("clip_video", "clip_text"), ("clap_text", "clap_audio")),
@@ -56,20 +61,58 @@ def run_protocol(
     Raises:
         ValueError: one class has more than half of the clips.
     """
-    vectors, order = embeddings.select(ids), torch.tensor(derange(labels, seed))
-    found = {}
+    sets, found = _pair(embeddings, ids, labels, seed), {}
     for name, (video_text, text_audio) in METHODS.items():
-        if all(part in vectors for part in (*video_text, *text_audio)):
-            sets = {
-                "consistent": _similarities(vectors, video_text, text_audio),
-                "mispaired": _similarities(
-                    vectors | {part: vectors[part][order] for part in vectors if part.endswith("text")},
-                    video_text,
-                    text_audio,
-                ),
-            }
-            found[name] = _measure(sets, seed)
+        if {*video_text, *text_audio} <= embeddings.vectors.keys():
+            found[name] = _measure({part: _similarities(x, video_text, text_audio) for part, x in sets.items()}, seed)
     return found
+
+
+def write_sets(
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], folder: Path, seed: int = 0
+) -> dict[str, Path]:
+    """Write the scores of the two sets that :func:`run_protocol` compares, clip by clip.
+
+    Args:
+        embeddings: see :func:`run_protocol`.
+        ids: the clips to use.
+        labels: their classes.
+        folder: gets ``consistent.csv`` and ``mispaired.csv`` as ``majorscore score --baseline`` writes tables, each
+            with its summary; older ones are replaced.
+        seed: of the derangement.
+
+    Returns:
+        Set to its table.
+
+    Raises:
+        ValueError: one class has more than half of the clips.
+    """
+    every, own = select_pairs(MODALITIES, "all"), select_pairs(MODALITIES)
+    encoder, *rest = embeddings.signature.split("|")
+    signature = "|".join(["majorscore", encoder, f"pairs:{'+'.join(map('-'.join, own))}", *rest])
+    paths = {}
+    for part, vectors in _pair(embeddings, ids, labels, seed).items():
+        similarities, baseline = pair_similarities(vectors, every), []
+        if set(chain(*METHODS["CLIPCLAP"])) <= vectors.keys():
+            baseline = [pair_similarities(vectors, [pair])[:, 0] for pair in METHODS["CLIPCLAP"]]
+        paths[part] = folder / f"{part}.csv"
+        paths[part].unlink(missing_ok=True)
+        columns = table_columns(every, bool(baseline))
+        table = ScoreTable(paths[part], columns, signature, ids)
+        rows = table_values(similarities, [every.index(pair) for pair in own], baseline)
+        for clip_id, row in zip(ids, rows, strict=True):
+            table.add(clip_id, dict(zip(columns, row, strict=True)), embeddings.errors.get(clip_id, ""))
+        table.write_summary(seeded=is_seeded(signature), captions=f"{part}, seed {seed}")
+    return paths
+
+
+def _pair(
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], seed: int
+) -> dict[str, dict[str, Tensor]]:
+    """Give the embeddings of the clips with their own captions, and with those of clips of another class."""
+    vectors, order = embeddings.select(ids), torch.tensor(derange(labels, seed))
+    texts = {name: x[order] for name, x in vectors.items() if name.endswith("text")}
+    return {"consistent": vectors, "mispaired": vectors | texts}
 
 
 def headline(found: dict[str, Consistency]) -> dict[tuple[str, str], float]:

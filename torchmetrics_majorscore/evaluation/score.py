@@ -14,9 +14,8 @@ from torchmetrics_majorscore.encoders.clip import prepare_frames
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
 from torchmetrics_majorscore.evaluation.scores_file import is_seeded
-from torchmetrics_majorscore.evaluation.table import ScoreTable
-from torchmetrics_majorscore.functional import fair_score, major_score, select_pairs
-from torchmetrics_majorscore.functional.major import COMBINATIONS
+from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values
+from torchmetrics_majorscore.functional import select_pairs
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.media import Clip, Entry, read_clip
 from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
@@ -160,9 +159,7 @@ class ClipScorer:
         self.device = _device(options.device)
         for metric in self.metrics.values():
             metric.to(self.device)
-        names = [f"similarity_{'_'.join(pair)}" for pair in self.every]
-        self.columns = [*names, *(f"majorscore_{combine}" for combine in COMBINATIONS), "fairscore"]
-        self.columns += ["clipscore", "clapscore"] if options.baseline else []
+        self.columns = table_columns(self.every, options.baseline)
 
     @cached_property
     def signature(self) -> str:
@@ -203,12 +200,8 @@ class ClipScorer:
             metric.update(**inputs)
             tables[name] = metric.rows()
         similarities = torch.stack([tables["similarity"]["-".join(pair)] for pair in self.every], dim=-1)
-        columns = list(similarities.unbind(dim=-1))
-        columns += [major_score(similarities[:, self.chosen], combine) for combine in COMBINATIONS]
-        columns.append(fair_score(similarities))
-        if "baseline" in tables:
-            columns += [tables["baseline"]["video-text"], tables["baseline"]["text-audio"]]
-        values = torch.stack(columns, dim=-1).tolist()
+        baseline = [tables["baseline"][pair] for pair in ("video-text", "text-audio")] if "baseline" in tables else []
+        values = table_values(similarities, self.chosen, baseline)
         return {
             clip_id: dict(zip(self.columns, row, strict=True))
             for clip_id, row in zip(tables["similarity"]["id"], values, strict=True)
