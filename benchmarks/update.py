@@ -1,12 +1,19 @@
-"""What `update()` costs, against the bare encoders and against the original C-MCR path.
+"""What `update()` costs, against the bare encoders, the original C-MCR path and other people's pipelines.
 
-    uv run benchmarks/update.py [--rounds 5] [--weights FOLDER] [--manifest MANIFEST]
+    uv run benchmarks/update.py [--samples 8] [--rounds 5] [--no-bf16] [--weights FOLDER] [--manifest MANIFEST]
 
-8 samples of 10 s: 10 frames of 640 x 360, one caption, sound at 44.1 kHz; full-size seeded weights; float32. The three
-take turns in every round, so a drift of the machine's speed cancels in the ratios. *Bare* is the networks alone on
-prepared tensors, in our micro-batches. *Original* is Hugging Face's CLIP with its PIL processor, librosa's resampling
-and laion_clap, sample by sample as C-MCR calls them, from tensors (no decoding). With a manifest: the share of decoding
-in `majorscore score` of its clips.
+Samples of 10 s: 10 frames of 640 x 360, one caption, sound at 44.1 kHz, as decoded tensors; full-size seeded weights.
+All take turns in every round, so a drift of the machine's speed cancels in the ratios, which are taken within a round.
+
+- *bare* is the networks alone on prepared tensors, in our micro-batches, float32;
+- *known conditions* is the second epoch with `cache_conditions`: the same videos and captions, new sound;
+- *original* is Hugging Face's CLIP with its PIL processor, librosa's resampling, laion_clap and the heads, sample by
+  sample as C-MCR calls them, and with all samples in one call;
+- *Hugging Face* is CLIPModel and ClapModel with their processors, batched, without heads;
+- *CLIPScore* is torchmetrics', one frame per sample (it takes no video) and no audio.
+
+bf16 pays only on a processor that multiplies it: leave it out elsewhere. With a manifest: the share of decoding in
+`majorscore score` of its clips.
 """
 
 import argparse
@@ -19,11 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import librosa
 import torch
 from originals import Originals, sound
 from parity import PACKAGES, version
-from PIL import Image
+from peers import Peers
 from torch.nn.functional import interpolate
 
 from torchmetrics_majorscore import MAJORScore
@@ -32,18 +38,19 @@ from torchmetrics_majorscore.encoders.base import exact_float32, in_micro_batche
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.seeded import write_seeded
 
-SAMPLES, FRAMES, RATE = 8, 10, 44_100
+FRAMES, RATE = 10, 44_100
 CPU = torch.device("cpu")
+ORIGINAL = "original, per sample"
 
 
-def make_batch(number: int) -> dict[str, Any]:
+def make_batch(number: int, samples: int) -> dict[str, Any]:
     """Make a batch whose content no earlier batch had, so that nothing is taken from the memory of the last one."""
     generator = torch.Generator().manual_seed(number)
-    coarse = torch.randint(0, 256, (SAMPLES * FRAMES, 3, 9, 16), generator=generator, dtype=torch.uint8)
+    coarse = torch.randint(0, 256, (samples * FRAMES, 3, 9, 16), generator=generator, dtype=torch.uint8)
     video = interpolate(coarse.float(), size=(360, 640), mode="bilinear").to(torch.uint8)
-    text = [f"a dog barks at train number {number * SAMPLES + row}" for row in range(SAMPLES)]
-    audio = torch.stack([sound(10, RATE, number * SAMPLES + row) for row in range(SAMPLES)])
-    return {"video": video.view(SAMPLES, FRAMES, 3, 360, 640), "text": text, "audio": audio.clamp(-1, 1)}
+    text = [f"a dog barks at train number {number * samples + row}" for row in range(samples)]
+    audio = torch.stack([sound(10, RATE, number * samples + row) for row in range(samples)])
+    return {"video": video.view(samples, FRAMES, 3, 360, 640), "text": text, "audio": audio.clamp(-1, 1)}
 
 
 def prepare_bare(encoder: Any, batch: dict[str, Any]) -> Callable[[], None]:
@@ -60,41 +67,56 @@ def prepare_bare(encoder: Any, batch: dict[str, Any]) -> Callable[[], None]:
     return run
 
 
-def run_original(originals: Originals, batch: dict[str, Any]) -> None:
-    """Score sample by sample as the original does; its inputs are a list of pictures, a caption and a waveform."""
-    with torch.no_grad():
-        for video, text, audio in zip(batch["video"], batch["text"], batch["audio"], strict=True):
-            images = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in video]
-            originals.heads["Head_B"](originals.image(images))
-            originals.heads["Head_B"](originals.text([text]))
-            waveform = librosa.resample(audio.numpy(), orig_sr=RATE, target_sr=clap.MEL.sample_rate, res_type="soxr_hq")
-            originals.heads["Head_A"](originals.audio([torch.from_numpy(waveform)]))
-
-
 def seconds(run: Callable[[], None]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def measure(weights: Path, rounds: int) -> dict[str, list[float]]:
-    """Time the three in turns, after one round that does not count."""
-    handle = shared_encoder("c-mcr", weights)
-    encoder, originals = handle.on(CPU), Originals(weights, None)
-    metric = MAJORScore(weights=weights, sample_rate=RATE, fps=1)
-    times: dict[str, list[float]] = {"update": [], "bare": [], "original": []}
-    for number in range(rounds + 1):
-        batch = make_batch(number)
-        bare = prepare_bare(encoder, batch)
-        runs = {
-            "update": lambda batch=batch: metric.update(**batch),
-            "bare": bare,
-            "original": lambda batch=batch: run_original(originals, batch),
+def our_runs(weights: Path, precision: str) -> Callable[[dict[str, Any]], dict[str, Callable[[], None]]]:
+    """Give what makes our two runs for a batch: cold, and with known conditions."""
+    how: dict[str, Any] = {"weights": weights, "precision": precision, "sample_rate": RATE, "fps": 1}
+    cold, known = MAJORScore(**how), MAJORScore(cache_conditions=True, **how)
+
+    def prepare(batch: dict[str, Any]) -> dict[str, Callable[[], None]]:
+        ids = [f"{batch['text'][0]} {row}" for row in range(len(batch["text"]))]
+        second = batch | {"audio": 0.9 * batch["audio"], "ids": ids}
+
+        def run_cold() -> None:
+            cold.update(**batch)
+
+        def run_known() -> None:
+            known.update(**second)
+
+        def note() -> None:
+            known.update(**batch, ids=ids)  # the encoder remembers the last batch, so this costs little
+
+        return {f"update, {precision}": run_cold, "": note, f"known conditions, {precision}": run_known}
+
+    return prepare
+
+
+def measure(weights: Path, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Time all in turns, after one round that does not count."""
+    encoder, peers = shared_encoder("c-mcr", weights).on(CPU), Peers(Originals(weights, None), RATE)
+    ours = [our_runs(weights, precision) for precision in ("float32", *([] if options.no_bf16 else ["bf16"]))]
+    times: dict[str, list[float]] = {}
+    for number in range(options.rounds + 1):
+        batch = make_batch(number, options.samples)
+        runs: dict[str, Callable[[], None]] = {}
+        for prepare in ours:
+            runs |= {name or f"note {id(prepare)}": run for name, run in prepare(batch).items()}
+        runs |= {
+            "bare, float32": prepare_bare(encoder, batch),
+            ORIGINAL: lambda batch=batch: peers.per_sample(batch),
+            "original, batched": lambda batch=batch: peers.batched(batch),
+            "Hugging Face": lambda batch=batch: peers.hugging_face(batch),
+            "CLIPScore": lambda batch=batch: peers.clip_score_update(batch),
         }
         for name, run in runs.items():
             took = seconds(run)
-            if number:
-                times[name].append(took)
+            if number and not name.startswith("note"):
+                times.setdefault(name, []).append(took)
     return times
 
 
@@ -116,22 +138,26 @@ def decoding_share(manifest: Path, weights: Path) -> str:
     )
 
 
-def report(times: dict[str, list[float]]) -> str:
+def report(times: dict[str, list[float]], samples: int) -> str:
     """Give the Markdown table."""
     lines = [
-        "| | s per batch of 8, median (min to max) | ratio of `update` to it, median (min to max) |",
-        "|---|---|---|",
+        f"| | s per batch of {samples}, median (min to max) | share of the original per sample | share of bare |",
+        "|---|---|---|---|",
     ]
     for name, own in times.items():
-        ratios = [update / other for update, other in zip(times["update"], own, strict=True)]
-        parts = [f"{statistics.median(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in (own, ratios)]
-        lines.append(f"| {name} | {parts[0]} | {parts[1] if name != 'update' else ''} |")
+        columns = [own]
+        for other in (ORIGINAL, "bare, float32"):
+            columns.append([one / two for one, two in zip(own, times[other], strict=True)])
+        cells = [f"{statistics.median(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-bf16", action="store_true", help="for a processor without bf16")
     parser.add_argument("--weights", type=Path, help="folder with checkpoints; seeded ones are written without it")
     parser.add_argument("--manifest", type=Path, help="clips for the share of decoding")
     options = parser.parse_args()
@@ -139,7 +165,7 @@ def main() -> None:
         weights = options.weights or Path(folder, "weights")
         if options.weights is None:
             write_seeded(weights)
-        print(report(measure(weights, options.rounds)))
+        print(report(measure(weights, options), options.samples))
         if options.manifest:
             print("\n" + decoding_share(options.manifest, weights))
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders import clap, mel
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights
+from torchmetrics_majorscore.encoders.htsat import embed_mels
 from torchmetrics_majorscore.encoders.resample import resample
 
 for package in ("torchaudio", "transformers"):  # not laion_clap, see conftest.py
@@ -110,6 +111,19 @@ def test_a_short_clip_passes_no_fusion_layer(seeded):
     encode(seeded, "audio", [sound(11)])
     hook.remove()
     assert calls
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_htsat_gives_laion_claps_embedding(seeded, channels):
+    """All that the network's own forward makes and no score uses is left out, and nothing else."""
+    branch = seeded.on(CPU).clap.network.audio_branch
+    mels = 15 * torch.randn(3, channels, 1001, 64, generator=torch.Generator().manual_seed(channels)) - 30
+    with torch.no_grad():
+        longer = torch.full((3,), channels == 4)
+        theirs = branch({"mel_fusion": mels, "longer": longer}, device=CPU)["embedding"]
+        ours = embed_mels(branch, mels)
+    assert ours.std() > 0.1
+    torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
 
 
 @pytest.fixture

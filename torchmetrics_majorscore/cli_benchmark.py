@@ -35,6 +35,8 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
     pool = "mean over frames behind or in front of the head (default: %(default)s)"
     parser.add_argument("--pool", choices=("after_head", "before_head"), default="after_head", help=pool)
+    precision = "of the networks; bf16 is faster where the processor knows it (default: %(default)s)"
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help=precision)
     parser.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
@@ -42,7 +44,8 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
 
 def encoding(options: argparse.Namespace) -> dict[str, Any]:
     """Give the options of :func:`add_encoding` as :class:`.ScoreOptions` takes them."""
-    return {name: getattr(options, name) for name in ("encoder", "weights", "pool", "batch_size", "workers", "device")}
+    names = ("encoder", "weights", "pool", "precision", "batch_size", "workers", "device")
+    return {name: getattr(options, name) for name in names}
 
 
 def _benchmark(options: argparse.Namespace) -> int:

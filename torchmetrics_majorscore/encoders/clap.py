@@ -19,7 +19,9 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import encode_by_length
+from torchmetrics_majorscore.encoders.htsat import embed_mels
 from torchmetrics_majorscore.encoders.mel import FusedMel, MelOptions
+from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
@@ -30,7 +32,7 @@ LONGEST_TEXT = 77
 VOCABULARY = 50_265
 
 
-class CLAP(nn.Module):
+class CLAP(Tower):
     """CLAP's audio tower, frozen, with an optional head from CLAP's space into a joint space; text tower optional.
 
     Args:
@@ -96,19 +98,21 @@ class CLAP(nn.Module):
 
     def _texts(self, tokens: Tensor) -> Tensor:
         attended = (tokens != self.tokenizer.pad_token_id).long()
-        pooled = self.network.text_branch(input_ids=tokens, attention_mask=attended)["pooler_output"]
-        return normalize(self.network.text_projection(pooled), dim=-1)
+        with self.running():
+            pooled = self.network.text_branch(input_ids=tokens, attention_mask=attended)["pooler_output"]
+            embedded = self.network.text_projection(pooled)
+        return normalize(embedded.float(), dim=-1)
 
     def _mels(self, mels: Tensor) -> Tensor:
-        return self._project(normalize(self._audio(mels), dim=-1))
+        with self.running():
+            embedded = self._audio(mels)
+        return self._project(normalize(embedded.float(), dim=-1))
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
 
     def _audio(self, mels: Tensor) -> Tensor:
-        longer = torch.full((len(mels),), mels.shape[1] == 4, device=mels.device)
-        output = self.network.audio_branch({"mel_fusion": mels, "longer": longer}, device=mels.device)
-        embedded: Tensor = self.network.audio_projection(output["embedding"])
+        embedded: Tensor = self.network.audio_projection(embed_mels(self.network.audio_branch, mels))
         return embedded
 
 

@@ -7,6 +7,7 @@ over 255; CLIP's mean and standard deviation.
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
+from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
@@ -42,7 +44,7 @@ class FrameOptions:
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
 
 
-class CLIP(nn.Module):
+class CLIP(Tower):
     """CLIP's two towers, frozen, with an optional head from CLIP's space into a joint space.
 
     Args:
@@ -100,21 +102,29 @@ class CLIP(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        return encode_captions(self.network, self.tokenizer, batch, self._project)
+        return encode_captions(self.network, self.tokenizer, batch, self._project, self.running)
 
     def _frames(self, frames: Tensor, *, with_head: bool) -> Tensor:
         mean, std = (
             torch.tensor(values, device=frames.device).view(3, 1, 1) for values in (self.frames.mean, self.frames.std)
         )
         pixels = (frames.float() / 255.0 - mean) / std
-        embedded = normalize(self.network.visual(pixels), dim=-1)
+        with self.running():
+            embedded = self.network.visual(pixels)
+        embedded = normalize(embedded.float(), dim=-1)
         return self._project(embedded) if with_head else embedded
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
 
 
-def encode_captions(network: Any, tokenizer: Any, batch: Sequence[str], project: Callable[[Tensor], Tensor]) -> Tensor:
+def encode_captions(
+    network: Any,
+    tokenizer: Any,
+    batch: Sequence[str],
+    project: Callable[[Tensor], Tensor],
+    running: Callable[[], AbstractContextManager[None]],
+) -> Tensor:
     """Encode captions with the text tower of open_clip's CLIP, each in the shape of its own length.
 
     Args:
@@ -122,6 +132,7 @@ def encode_captions(network: Any, tokenizer: Any, batch: Sequence[str], project:
         tokenizer: open_clip's.
         batch: captions; over the tokenizer's length they are cut, with a warning.
         project: what unit vectors (N, D) go through, row by row.
+        running: what the network runs within, see :meth:`.precision.Tower.running`.
 
     Returns:
         Embeddings, float32, (B, D).
@@ -129,10 +140,12 @@ def encode_captions(network: Any, tokenizer: Any, batch: Sequence[str], project:
 
     def encode(tokens: Tensor) -> Tensor:
         length = tokens.shape[1]
-        x = network.token_embedding(tokens) + network.positional_embedding[:length]
-        x = network.transformer(x, attn_mask=network.attn_mask[:length, :length])
-        ends = network.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
-        return project(normalize(ends @ network.text_projection, dim=-1))
+        with running():
+            x = network.token_embedding(tokens) + network.positional_embedding[:length]
+            x = network.transformer(x, attn_mask=network.attn_mask[:length, :length])
+            ends = network.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
+            embedded = ends @ network.text_projection
+        return project(normalize(embedded.float(), dim=-1))
 
     tokens = tokenizer(list(batch))
     lengths = tokens.argmax(dim=-1) + 1  # the end token has the largest number

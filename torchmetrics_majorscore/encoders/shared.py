@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
-from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
 _SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
 
@@ -31,6 +31,7 @@ class SharedEncoder:
         build: makes the encoder, on the CPU.
         recipe: arguments of :func:`shared_encoder` that give this object again.
         pool: how frames are pooled, for the signature; None where the encoder says nothing.
+        precision: of its networks, for the signature.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class SharedEncoder:
         build: Callable[[], JointEncoder],
         recipe: tuple[Any, ...],
         pool: Pool | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.key = key
         self.portable_key = portable_key
         self.modalities = modalities
         self.sample_rate = sample_rate
         self.pool = pool
+        self.precision = precision
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, JointEncoder] = {}
@@ -124,7 +127,10 @@ class SharedEncoder:
 
 
 def shared_encoder(
-    encoder: str | JointEncoder, weights: str | Path | None = None, pool: Pool = "after_head"
+    encoder: str | JointEncoder,
+    weights: str | Path | None = None,
+    pool: Pool = "after_head",
+    precision: Precision = "float32",
 ) -> SharedEncoder:
     """Give the process-wide handle of an encoder.
 
@@ -133,7 +139,9 @@ def shared_encoder(
             ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training changes no score.
         weights: for a name, the folder with the checkpoints (see :mod:`.checkpoints`), ``"seeded"`` for random
             weights whose scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download.
-        pool: for a name, see :class:`.cmcr.CMCR`.
+        pool: for a name, see :class:`.clip.CLIP`.
+        precision: for a name, ``"bf16"`` multiplies matrices in bfloat16: faster where the processor knows it, and
+            single similarities change in the third digit. Preparation, heads and cosines stay in float32.
 
     Returns:
         The handle; equal arguments give the same object.
@@ -144,30 +152,36 @@ def shared_encoder(
         FileNotFoundError: the weights folder or a file in it is missing.
     """
     if isinstance(encoder, str):
-        shared = _by_name(encoder, weights, pool)
-    elif weights is not None or pool != "after_head":
-        raise ValueError(f"Expected weights and pool only with an encoder's name, got them with {type(encoder)}.")
+        shared = _by_name(encoder, weights, pool, precision)
+    elif (weights, pool, precision) != (None, "after_head", "float32"):
+        raise ValueError(
+            f"Expected weights, pool and precision only with an encoder's name, got them with {type(encoder)}."
+        )
     else:
         shared = _by_object(encoder)
     return _SHARED.setdefault(shared.key, shared)
 
 
-def _by_name(name: str, weights: str | Path | None, pool: Pool) -> SharedEncoder:
+def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Precision) -> SharedEncoder:
     if name not in ENCODERS:
         raise ValueError(f"Expected encoder to be one of {sorted(ENCODERS)} or an encoder object, got {name!r}.")
     if pool not in get_args(Pool):
         raise ValueError(f"Expected pool to be one of {list(get_args(Pool))}, got {pool!r}.")
+    if precision not in get_args(Precision):
+        raise ValueError(f"Expected precision to be one of {list(get_args(Precision))}, got {precision!r}.")
     entry = ENCODERS[name]
     source = entry.find_weights(weights)
-    portable_key = f"{name}|{pool}|{source.key}"
+    # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
+    portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
     return SharedEncoder(
         f"{portable_key}|{source.folder}",
         portable_key,
         entry.modalities,
         entry.sample_rate,
-        lambda: entry.build(source, pool),
-        (name, source.folder if source.folder and not entry.bundle else weights, pool),
+        lambda: entry.build(source, pool, precision),
+        (name, source.folder if source.folder and not entry.bundle else weights, pool, precision),
         pool,
+        precision,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders.base import JointEncoder
 
 Pool = Literal["after_head", "before_head"]
-
+Precision = Literal["float32", "bf16"]
 
 BUNDLE = Path(__file__).parent / "c-mcr-tiny"
 
@@ -43,12 +43,15 @@ class NamedEncoder:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
         return find_weights(self.files, weights, self.bundle)
 
-    def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
+    def build(self, weights: Weights, pool: Pool, precision: Precision = "float32") -> "JointEncoder":
         """Build the encoder on the CPU."""
         module, name = self.load.split(".")
-        load: Callable[[Weights, Pool], JointEncoder]
+        load: Callable[[Weights, Pool], Any]
         load = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
-        return load(weights, pool)
+        encoder: JointEncoder = load(weights, pool)
+        if precision == "bf16":
+            import_module("torchmetrics_majorscore.encoders.precision").use_bf16(encoder)
+        return encoder
 
 
 _TINY = ("config.json", "merges.txt.gz")

@@ -61,10 +61,10 @@ class TinyCLAP(CLAP):
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions, see :func:`.clip.encode_captions`; in CLAP's own space, or the joint one with a head."""
-        return encode_captions(self.network.text, self.tokenizer, batch, self._project)
+        return encode_captions(self.network.text, self.tokenizer, batch, self._project, self.running)
 
     def _audio(self, mels: Tensor) -> Tensor:
-        embedded = nn.functional.normalize(self.network.audio(mels.flatten(0, 1)), dim=-1)
+        embedded = nn.functional.normalize(self.network.audio(mels.flatten(0, 1)).float(), dim=-1)
         return embedded.view(*mels.shape[:2], -1).mean(dim=1)
 
 

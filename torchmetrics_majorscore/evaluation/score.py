@@ -12,7 +12,7 @@ import torch
 
 from torchmetrics_majorscore.encoders.clip import prepare_frames
 from torchmetrics_majorscore.encoders.resample import resample
-from torchmetrics_majorscore.encoders.table import ENCODERS, Pool
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 from torchmetrics_majorscore.evaluation.scores_file import is_seeded
 from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values
 from torchmetrics_majorscore.functional import select_pairs
@@ -32,6 +32,7 @@ class ScoreOptions:
         encoder: name of the joint encoder.
         pairs: pairs of the MAJORScores; FairScore compares all pairs.
         pool: ``"after_head"`` or ``"before_head"``.
+        precision: ``"float32"`` or ``"bf16"``, of the networks.
         baseline: whether to add ``clipscore`` and ``clapscore``, cosines in CLIP's and CLAP's own spaces.
         batch_size: clips per encoder call.
         workers: decoding threads.
@@ -43,6 +44,7 @@ class ScoreOptions:
     encoder: str = "c-mcr"
     pairs: Pairs = "text"
     pool: Pool = "after_head"
+    precision: Precision = "float32"
     baseline: bool = False
     batch_size: int = 8
     workers: int = 2
@@ -148,14 +150,14 @@ class ClipScorer:
         self.options = options
         self.sample_rate = ENCODERS[options.encoder].sample_rate
         common: dict[str, Any] = {"sample_rate": self.sample_rate, "fps": FPS, "nan_strategy": "ignore"}
-        joint: dict[str, Any] = {"weights": options.weights, "pool": options.pool}
-        similarity = MAJORScore("sum", options.encoder, pairs="all", **joint, **common)
+        common |= {"weights": options.weights, "precision": options.precision}
+        similarity = MAJORScore("sum", options.encoder, pairs="all", pool=options.pool, **common)
         self.metrics: dict[str, Any] = {"similarity": similarity}
         self.every = similarity.all_pairs
         self.chosen = [self.every.index(pair) for pair in select_pairs(("video", "text", "audio"), options.pairs)]
         if options.baseline:
             clip, clap = ENCODERS[options.encoder].baseline
-            self.metrics["baseline"] = CLIPCLAPScore("average", clip, clap, weights=options.weights, **common)
+            self.metrics["baseline"] = CLIPCLAPScore("average", clip, clap, **common)
         self.device = _device(options.device)
         for metric in self.metrics.values():
             metric.to(self.device)

@@ -9,6 +9,8 @@ from torch import Tensor
 Pair = tuple[str, str]
 Pairs = str | Sequence[Pair | str]
 
+ROWS_PER_BLOCK = 128  # what lies between the embeddings and the cosines of a block then stays in the cache
+
 
 def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
     """Compute the cosine of every row of ``a`` with the same row of ``b``.
@@ -31,12 +33,19 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
         >>> cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
         tensor([0.9600])
     """
-    if a.ndim != 2 or a.shape != b.shape or a.shape[1] == 0:
-        raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")
-    wide_a, wide_b = _scaled(a.double()), _scaled(b.double())
-    norms = _sum(wide_a * wide_a).sqrt() * _sum(wide_b * wide_b).sqrt()
-    cosine = _sum(wide_a * wide_b) / norms
-    return cosine.clamp(-1.0, 1.0).to(torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32))
+    return pair_similarities({"a": a, "b": b}, "all")[:, 0]
+
+
+def _cosines(rows: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Compute cosines (B, K) of stacked rows (M, B, D), where pairs are places in the stack."""
+    # Squares of float32 fit into float64 as they are, and a common power of two would not change a bit.
+    wide = _scaled(rows) if rows.dtype == torch.float64 else rows.double()
+    each = wide.unbind()
+    sums = _sum(torch.stack([*(x * x for x in each), *(each[one] * each[other] for one, other in pairs)]))
+    squares, products = sums.split_with_sizes([len(each), len(pairs)])
+    norms = squares.sqrt().unbind()
+    cosines = products / torch.stack([norms[one] * norms[other] for one, other in pairs])
+    return cosines.clamp(-1.0, 1.0).to(torch.promote_types(rows.dtype, torch.float32)).T
 
 
 def _scaled(x: Tensor) -> Tensor:
@@ -47,10 +56,10 @@ def _scaled(x: Tensor) -> Tensor:
 
 def _sum(x: Tensor) -> Tensor:
     """Sum the last dimension by halving: element-wise additions only, so no kernel can choose another order."""
-    while x.shape[-1] > 1:
-        half = x.shape[-1] // 2
-        x = torch.cat([x[..., :half] + x[..., half : 2 * half], x[..., 2 * half :]], dim=-1)
-    return x.sum(dim=-1)
+    while (width := x.shape[-1]) > 1:
+        first, second, rest = x.split_with_sizes([width // 2, width // 2, width % 2], dim=-1)
+        x = torch.cat([first + second, rest], dim=-1) if width % 2 else first + second
+    return x.squeeze(-1)
 
 
 def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]:
@@ -117,7 +126,14 @@ def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -
                 [ 1., -1.]])
     """
     chosen = select_pairs(list(embeddings), pairs)
-    return torch.stack([cosine_similarity(embeddings[one], embeddings[other]) for one, other in chosen], dim=-1)
+    used = list(dict.fromkeys(modality for pair in chosen for modality in pair))
+    for one, other in chosen:
+        a, b = embeddings[one], embeddings[other]
+        if a.ndim != 2 or a.shape != b.shape or a.shape[1] == 0:
+            raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")
+    places = [(used.index(one), used.index(other)) for one, other in chosen]
+    blocks = torch.split(torch.stack([embeddings[modality] for modality in used]), ROWS_PER_BLOCK, dim=1)
+    return torch.cat([_cosines(block, places) for block in blocks])
 
 
 def as_similarities(inputs: Tensor | Mapping[str, Tensor], pairs: Pairs) -> Tensor:

@@ -12,6 +12,7 @@ from torch.utils.data import DistributedSampler
 from torchmetrics import Metric, MetricCollection
 
 from torchmetrics_majorscore.encoders import JointEncoder
+from torchmetrics_majorscore.encoders.table import Precision
 from torchmetrics_majorscore.lightning.clips import BestAndWorst, audio_loggers, log_clips
 from torchmetrics_majorscore.lightning.inputs import InputReader, check_names, hash_bound, input_reader, take_subset
 from torchmetrics_majorscore.metrics.base import SimilarityMetric
@@ -58,6 +59,7 @@ class MAJORScoreCallback(Callback):
         metrics: metrics of this package, or a collection of them; they are copied. None for :class:`MAJORScores`.
         encoder: for ``metrics=None``: a name or an encoder object.
         weights: for ``metrics=None``: see :class:`MAJORScore`.
+        precision: for ``metrics=None``: see :class:`MAJORScore`.
         sample_rate: for ``metrics=None``: rate of raw audio in Hz.
         fps: for ``metrics=None``: frames per second of raw video.
         cache_conditions: for ``metrics=None``: True or a file, to encode video and caption of an id in the first epoch
@@ -88,6 +90,7 @@ class MAJORScoreCallback(Callback):
         *,
         encoder: str | JointEncoder | None = "c-mcr",
         weights: str | Path | None = None,
+        precision: Precision = "float32",
         sample_rate: int | None = None,
         fps: float | None = None,
         cache_conditions: bool | str | Path = False,
@@ -97,13 +100,13 @@ class MAJORScoreCallback(Callback):
         best_and_worst: int = 0,
         offload: bool = False,
     ) -> None:
-        own = {"encoder": encoder, "weights": weights, "sample_rate": sample_rate, "fps": fps}
-        own["cache_conditions"] = cache_conditions
-        if metrics is not None and list(own.values()) != ["c-mcr", None, None, None, False]:
+        own: dict[str, Any] = {"encoder": encoder, "weights": weights, "sample_rate": sample_rate, "fps": fps}
+        own |= {"precision": precision, "cache_conditions": cache_conditions}
+        if metrics is not None and list(own.values()) != ["c-mcr", None, None, None, "float32", False]:
             raise ValueError(f"Expected {', '.join(own)} only without metrics, got both: give them to the metrics.")
         _check_counts(every_n_epochs, max_samples, best_and_worst)
         self.inputs = input_reader(inputs)
-        self.metrics = _collect(MAJORScores(**own) if metrics is None else metrics)  # type: ignore[arg-type]
+        self.metrics = _collect(MAJORScores(**own) if metrics is None else metrics)
         self.every_n_epochs = every_n_epochs
         self.max_samples = max_samples
         self.prefix = prefix

@@ -46,12 +46,8 @@ class SimilarityMetric(RowMetric):
     higher_is_better: bool | None = None
     full_state_update = False
     feature_network = "encoder"
-    __jit_unused_properties__: ClassVar[list[str]] = [
-        *Metric.__jit_unused_properties__,
-        "signature",
-        "encoder",
-        "_pair_names",
-    ]
+    _own_properties = ("signature", "encoder", "_pair_names")
+    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, *_own_properties]
 
     def __init__(
         self,
@@ -127,11 +123,11 @@ class SimilarityMetric(RowMetric):
         Raises:
             ValueError: as :meth:`update`.
         """
-        inputs = {"video": video, "text": text, "audio": audio}
         encoders = [space.encoder for space in self._spaces if space.encoder]
         if len(encoders) < len(self._spaces):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
         needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
+        inputs = {"video": video, "text": text, "audio": audio}
         absent = [modality for modality in needed if inputs.get(modality) is None]
         known = CONDITIONS if self.conditions and ids is not None else ()
         if unknown := [modality for modality in absent if modality not in known]:
@@ -180,13 +176,13 @@ class SimilarityMetric(RowMetric):
             for space in self._spaces:
                 named = [pair for pair in zip(space.modalities, space.names, strict=True) if pair[1] in embeddings]
                 own = {modality: embeddings[name].detach().to(self.device) for modality, name in named}
-                columns += [
-                    pair_similarities(own, [pair])[:, 0].float()
-                    if set(pair) <= own.keys()
-                    else torch.full((count,), math.nan, device=self.device)
-                    for pair in space.pairs
-                ]
-        return torch.stack(columns, dim=-1)
+                known = [column for column, pair in enumerate(space.pairs) if set(pair) <= own.keys()]
+                block = pair_similarities(own, [space.pairs[column] for column in known]).float() if known else None
+                if block is None or len(known) < len(space.pairs):
+                    every = torch.full((count, len(space.pairs)), math.nan, device=self.device)
+                    block = every if block is None else every.index_copy(1, torch.tensor(known).to(self.device), block)
+                columns.append(block)
+        return torch.cat(columns, dim=-1)
 
     def compute(self) -> Tensor:
         """Reduce the rows to the metric's value.
@@ -247,4 +243,5 @@ class SimilarityMetric(RowMetric):
         pairs = "+".join(map("-".join, self._pairs))
         pools = {encoder.pool for encoder in encoders if encoder.pool}
         frames = [*(["fps:1"] if encoders else []), *(f"pool:{pool.removesuffix('_head')}" for pool in pools)]
+        frames += ["precision:bf16"] if any(encoder.precision == "bf16" for encoder in encoders) else []
         return [f"enc:{names}", f"pairs:{pairs}", *frames, f"v:{__version__}"]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
+from torchmetrics_majorscore.encoders.table import Precision
 from torchmetrics_majorscore.functional.major import Combine
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy
@@ -30,6 +31,7 @@ class CLIPCLAPScore(CombinedSimilarity):
         pairs: ``"text"`` for both, or ``["video-text"]`` (CLIPScore) or ``["text-audio"]`` (CLAPScore) alone.
         absolute: combine absolute similarities.
         weights: for named encoders, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
+        precision: for named encoders, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
         nan_strategy: see :class:`.SimilarityMetric`.
         cache_conditions: see :class:`.SimilarityMetric`.
         kwargs: those of :class:`torchmetrics.Metric`.
@@ -58,12 +60,13 @@ class CLIPCLAPScore(CombinedSimilarity):
         pairs: Pairs = "text",
         absolute: bool = False,
         weights: str | Path | None = None,
+        precision: Precision = "float32",
         nan_strategy: NanStrategy = "warn",
         cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
         spaces = [
-            Space(modalities, _space_encoder(modalities, encoder, weights), prefix)
+            Space(modalities, _space_encoder(modalities, encoder, weights, precision), prefix)
             for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
         ]
         kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
@@ -72,11 +75,15 @@ class CLIPCLAPScore(CombinedSimilarity):
 
 
 def _space_encoder(
-    modalities: tuple[str, str], encoder: str | JointEncoder | None, weights: str | Path | None
+    modalities: tuple[str, str],
+    encoder: str | JointEncoder | None,
+    weights: str | Path | None,
+    precision: Precision,
 ) -> SharedEncoder | None:
     if encoder is None:
         return None
-    shared = shared_encoder(encoder, weights if isinstance(encoder, str) else None)
+    options: dict[str, Any] = {"weights": weights, "precision": precision}
+    shared = shared_encoder(encoder, **(options if isinstance(encoder, str) else {}))
     if not set(modalities) <= set(shared.modalities):
         raise ValueError(f"Expected an encoder with {' and '.join(modalities)}, got one with {shared.modalities}.")
     return shared

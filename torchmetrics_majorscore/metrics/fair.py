@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders import JointEncoder
-from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.encoders.table import Pool, Precision
 from torchmetrics_majorscore.functional.fair import fair_score
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
@@ -30,6 +30,7 @@ class FairScore(SimilarityMetric):
         pairs: ``"all"`` (Eq. 4), ``"text"`` for the "Diff." of the paper's Table I, or a list of at least two.
         weights: for a named encoder, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
         pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
+        precision: for a named encoder, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
         modalities: names of the modalities if ``encoder`` is None.
         nan_strategy: see :class:`.SimilarityMetric`.
         cache_conditions: see :class:`.SimilarityMetric`.
@@ -61,12 +62,13 @@ class FairScore(SimilarityMetric):
         pairs: Pairs = "all",
         weights: str | Path | None = None,
         pool: Pool = "after_head",
+        precision: Precision = "float32",
         modalities: Sequence[str] = MODALITIES,
         nan_strategy: NanStrategy = "warn",
         cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
-        space = joint_space(encoder, weights, pool, modalities)
+        space = joint_space(encoder, weights, pool, precision, modalities)
         super().__init__([space], pairs, sample_rate, fps, nan_strategy, cache_conditions, **kwargs)
         if len(self._pairs) < 2:
             raise ValueError(f"Expected at least two pairs to compare, got {self._pair_names}.")

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders import JointEncoder
-from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.encoders.table import Pool, Precision
 from torchmetrics_majorscore.functional.major import Combine, check_combine, major_score
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
@@ -68,6 +68,7 @@ class MAJORScore(CombinedSimilarity):
         absolute: combine absolute similarities.
         weights: for a named encoder, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
         pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
+        precision: for a named encoder, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
         modalities: names of the modalities if ``encoder`` is None.
         nan_strategy: see :class:`.SimilarityMetric`.
         cache_conditions: see :class:`.SimilarityMetric`.
@@ -97,12 +98,13 @@ class MAJORScore(CombinedSimilarity):
         absolute: bool = False,
         weights: str | Path | None = None,
         pool: Pool = "after_head",
+        precision: Precision = "float32",
         modalities: Sequence[str] = MODALITIES,
         nan_strategy: NanStrategy = "warn",
         cache_conditions: bool | str | Path | Conditions = False,
         **kwargs: Any,
     ) -> None:
-        space = joint_space(encoder, weights, pool, modalities)
+        space = joint_space(encoder, weights, pool, precision, modalities)
         kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
         kwargs["cache_conditions"] = cache_conditions
         super().__init__([space], combine, absolute, pairs, **kwargs)

@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
-from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.encoders.table import Pool, Precision
 from torchmetrics_majorscore.functional.similarity import Pair
 
 MODALITIES = ("video", "text", "audio")
@@ -42,12 +42,18 @@ def fingerprint(spaces: Sequence[Space], sample_rate: int | None, fps: float | N
 
 
 def joint_space(
-    encoder: str | JointEncoder | None, weights: str | Path | None, pool: Pool, modalities: Sequence[str]
+    encoder: str | JointEncoder | None,
+    weights: str | Path | None,
+    pool: Pool,
+    precision: Precision,
+    modalities: Sequence[str],
 ) -> Space:
     """Make the one space of a joint encoder, or of given embeddings (``encoder=None``)."""
     if encoder is None:
-        if weights is not None or pool != "after_head":
-            raise ValueError("Expected weights and pool only with an encoder's name, got them with encoder=None.")
+        if (weights, pool, precision) != (None, "after_head", "float32"):
+            raise ValueError(
+                "Expected weights, pool and precision only with an encoder's name, got them with encoder=None."
+            )
         return Space(tuple(modalities), None)
-    shared = shared_encoder(encoder, weights, pool)
+    shared = shared_encoder(encoder, weights, pool, precision)
     return Space(shared.modalities, shared)
