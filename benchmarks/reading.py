@@ -11,6 +11,7 @@ each.
 import argparse
 import csv
 import itertools
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,14 +32,15 @@ WINDOW = (1.0, 0.0, None)
 HEIGHTS, LENGTHS = (240, 360, 480, 720, 1080), (2, 10, 30)
 
 
-def cpu(run: Callable[[], object], rounds: int) -> float:
-    """Give the least CPU time in milliseconds."""
-    best = float("inf")
+def cpu(rounds: int, *runs: Callable[[], object]) -> list[float]:
+    """Give the least CPU time of each in milliseconds; they take turns in every round."""
+    times = []
     for _ in range(rounds):
-        start = time.process_time()
-        run()
-        best = min(best, 1000 * (time.process_time() - start))
-    return best
+        for run in runs:
+            start = time.process_time()
+            run()
+            times.append(1000 * (time.process_time() - start))
+    return [min(times[k :: len(runs)]) for k in range(len(runs))]
 
 
 def opened(path: Path) -> None:
@@ -70,12 +72,17 @@ def parts(paths: Sequence[Path], rounds: int) -> str:
         "`read_waveform`": (heard, read_waveform),
     }
     lines = ["| | ms of CPU per clip |", "|---|---|"]
-    for name, (files, run) in steps.items():
-        lines.append(f"| {name} | {sum(cpu(lambda p=p, run=run: run(p), rounds) for p in files) / len(files):.1f} |")
-    frames = [read_frames(path) for path in paths]
-    resize = sum(cpu(lambda f=f: prepare_frames(f, 224), rounds) for f in frames) / len(frames)
-    rows = sum(cpu(lambda f=f: prepare_frames(f.contiguous(), 224), rounds) for f in frames) / len(frames)
-    lines += [f"| resize and crop | {resize:.1f} |", f"| the same from planes of colours | {rows:.1f} |"]
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for path in paths:
+        names = [name for name, (files, _) in steps.items() if path in files]
+        runs = [lambda path=path, run=steps[name][1]: run(path) for name in names]
+        frames = read_frames(path)
+        runs += [lambda f=frames: prepare_frames(f, 224), lambda f=frames: prepare_frames(f.contiguous(), 224)]
+        for name, took in zip(
+            [*names, "resize and crop", "the same from planes of colours"], cpu(rounds, *runs), strict=True
+        ):
+            times.setdefault(name, []).append(took)
+    lines += [f"| {name} | {statistics.mean(own):.1f} |" for name, own in times.items()]
     return "\n".join(lines)
 
 
@@ -104,8 +111,9 @@ def growth(source: Path, rounds: int, folder: Path) -> str:
     lines = ["| | ms of CPU, all pictures decoded | ms of CPU | ratio |", "|---|---|---|---|"]
     for height, length in [*((height, 10) for height in HEIGHTS), *((360, length) for length in LENGTHS)]:
         path = write_video(folder / f"{height}_{length}.mp4", frames, height, length)
-        full = cpu(lambda path=path: video._read(path, WINDOW, skip=False), rounds)
-        own = cpu(lambda path=path: read_frames(path), rounds)
+        full, own = cpu(
+            rounds, lambda path=path: video._read(path, WINDOW, skip=False), lambda path=path: read_frames(path)
+        )
         lines.append(f"| {height}p, {length} s | {full:.0f} | {own:.0f} | {own / full:.2f} |")
     return "\n".join(lines)
 
@@ -151,14 +159,17 @@ def many(manifest: Path, counts: Sequence[int], total: int) -> str:
 
 def around(manifest: Path, total: int) -> str:
     """CPU time of everything but reading and encoding, for the whole list."""
-    listing = cpu(lambda: read_manifest(manifest), 1)
+    (listing,) = cpu(1, lambda: read_manifest(manifest))
     entries: list[Entry] = read_manifest(manifest)
     ids, columns = [entry.id for entry in entries], list("abcdefg")
     with tempfile.TemporaryDirectory() as folder:
         table = ScoreTable(Path(folder, "scores.csv"), columns, "s", ids)
-        adding = cpu(lambda: [table.add(name, dict.fromkeys(columns, 0.123456789)) for name in ids], 1)
-        summary = cpu(lambda: table.write_summary(), 1)
-        again = cpu(lambda: ScoreTable(table.path, columns, "s", ids), 1)
+        adding, summary, again = cpu(
+            1,
+            lambda: [table.add(name, dict.fromkeys(columns, 0.123456789)) for name in ids],
+            table.write_summary,
+            lambda: ScoreTable(table.path, columns, "s", ids),
+        )
     took = ", ".join(
         f"{name} {1000 * value / total:.0f} us"
         for name, value in zip(

@@ -1,7 +1,7 @@
 """HTSAT, CLAP's audio network, run over its modules: the embedding alone, with fused attention.
 
 The network's own forward also makes a map of every attention, class scores and an output per frame, which no score
-uses; without them it takes two thirds of the time. The modules and their weights are laion_clap's.
+uses; what is left takes 0.9 of the time (docs/speed.md). The modules and their weights are laion_clap's.
 
 Source: Chen et al., "HTS-AT", ICASSP 2022; windows as in Liu et al., "Swin Transformer", ICCV 2021; fusion of long
 sounds as in Wu et al., "Large-scale Contrastive Language-Audio Pretraining", ICASSP 2023, and Dai et al., "Attentional
