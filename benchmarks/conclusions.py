@@ -153,6 +153,7 @@ def found_as_duplicates(folder: Path) -> Iterator[str]:
 def write_large(folder: Path, rows: int, seed: int) -> Path:
     """Write a table of random values with as many rows."""
     path = folder / f"large-{rows}-{seed}.csv"
+    path.unlink(missing_ok=True)
     columns = ["similarity_video_text", "similarity_video_audio", "similarity_text_audio"]
     columns += ["majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"]
     ScoreTable(path, columns, "majorscore|enc:random@0", [])

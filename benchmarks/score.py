@@ -1,6 +1,6 @@
 """What `majorscore score` costs from mp4 against the original C-MCR path, and how much memory it takes.
 
-    uv run benchmarks/score.py MANIFEST [--clips 3] [--rounds 3] [--weights FOLDER] [--parts time memory]
+    uv run benchmarks/score.py MANIFEST [--clips 16] [--rounds 3] [--weights FOLDER] [--parts time memory]
 
 *Time*: clips with sound from the manifest, full-size seeded weights, float32; all take turns in every round. *Original*
 is our reading of each clip followed by Hugging Face's CLIP with its PIL processor, librosa's resampling and laion_clap,
@@ -94,6 +94,7 @@ def measure(entries: Sequence[Entry], weights: Path, rounds: int) -> dict[str, l
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            handle._last.clear()  # or the clips of the last round would not be encoded again
             times[name].append(seconds(lambda run=run: run(entries)))
     return times
 
@@ -149,7 +150,7 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--clips", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", type=Path, help="folder with checkpoints; seeded ones are written without it")
     parser.add_argument("--parts", nargs="+", default=["time", "memory"], choices=["time", "memory"])
