@@ -158,9 +158,9 @@ def test_pictures_are_read_without_sound_and_sounds_without_pictures(tmp_path, p
     for module in (audio, video):
         decode = module.decode
 
-        def note(container, stream, path, decode=decode):
+        def note(container, stream, path, *rest, decode=decode):
             decoded.append((path.parent.name, stream.type))
-            return decode(container, stream, path)
+            return decode(container, stream, path, *rest)
 
         monkeypatch.setattr(module, "decode", note)
     run(tmp_path, project)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.precision import use_bf16
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
 _SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
@@ -178,11 +179,18 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         portable_key,
         entry.modalities,
         entry.sample_rate,
-        lambda: entry.build(source, pool, precision),
+        lambda: _in_precision(entry.build(source, pool), precision),
         (name, source.folder if source.folder and not entry.bundle else weights, pool, precision),
         pool,
         precision,
     )
+
+
+def _in_precision(encoder: Any, precision: Precision) -> JointEncoder:
+    if precision == "bf16":
+        use_bf16(encoder)
+    built: JointEncoder = encoder
+    return built
 
 
 def _by_object(encoder: JointEncoder) -> SharedEncoder:

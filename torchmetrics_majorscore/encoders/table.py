@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 
@@ -43,15 +43,12 @@ class NamedEncoder:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
         return find_weights(self.files, weights, self.bundle)
 
-    def build(self, weights: Weights, pool: Pool, precision: Precision = "float32") -> "JointEncoder":
-        """Build the encoder on the CPU."""
+    def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
+        """Build the encoder on the CPU, in float32."""
         module, name = self.load.split(".")
-        load: Callable[[Weights, Pool], Any]
+        load: Callable[[Weights, Pool], JointEncoder]
         load = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
-        encoder: JointEncoder = load(weights, pool)
-        if precision == "bf16":
-            import_module("torchmetrics_majorscore.encoders.precision").use_bf16(encoder)
-        return encoder
+        return load(weights, pool)
 
 
 _TINY = ("config.json", "merges.txt.gz")

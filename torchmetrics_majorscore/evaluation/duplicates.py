@@ -95,13 +95,12 @@ def overlaps(
         ``overlap (share of the test list)``, "-" for a list and itself.
 
     Raises:
-        ValueError: the pattern is no regular expression or fits one of the ids not.
+        ValueError: the pattern is no regular expression or does not fit one of the ids.
         ModuleNotFoundError: pandas is missing.
 
     Example:
-        >>> print(overlaps({"test": ["a_1", "b_1"]}, {"train": ["b_2", "c_2"]}, "^(.)_").to_string())
-              n      train
-        test  2  1 (50.0%)
+        >>> overlaps({"test": ["a_1", "b_1"]}, {"train": ["b_2", "c_2"]}, "^(.)_").loc["test"].tolist()
+        [2, '1 (50.0%)']
     """
     needs_extra("pandas", "evaluation")
     import pandas as pd
