@@ -192,6 +192,7 @@ def lines(options: argparse.Namespace) -> Iterator[str]:
     yield "## The consistency protocol on the embedded world\n"
     yield command("benchmark", str(folder / "manifest.csv"), *TINY, "-o", str(folder / "embeddings.safetensors"))
     yield "## Planted captions, found by `majorscore filter`\n"
+    yield "The quantile is the share that was planted, so one quantile over all clips has equal precision and recall.\n"
     yield from found_by_filter(folder)
     yield "\n## Clips encoded again, found by `majorscore duplicates`\n"
     yield from found_as_duplicates(folder)
