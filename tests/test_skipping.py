@@ -74,7 +74,9 @@ def test_damage_to_a_picture_that_nobody_sees_is_no_error(tmp_path):
     assert torch.equal(read_frames(path), want)
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("b.avi", "libx264"), ("a.ts", "libx264")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mpeg4"), ("b.avi", "libx264"), ("a.ts", "libx264"), ("a.mp4", "libx265")]
+)
 def test_other_codecs_and_containers_decode_everything(tmp_path, name, codec, decoded):
     assert len(read_frames(write(tmp_path / name, codec), fps=1)) == 2
     assert len(decoded) == 60
