@@ -24,6 +24,7 @@ def work(example: str, arguments: list[str]) -> str:
     faulthandler.dump_traceback_later(300, exit=True)  # the agent would wait for half an hour
     torch.set_num_threads(1)
     sys.argv = [example, *arguments]
+    sys.path.insert(0, str(DOCS))  # as Python does for a script
     with contextlib.redirect_stdout(io.StringIO()) as said:
         runpy.run_path(example, run_name="__main__")
     return said.getvalue()

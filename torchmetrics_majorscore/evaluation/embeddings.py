@@ -83,11 +83,10 @@ def embed_clips(
         FileNotFoundError: weights are missing.
     """
     scorer = ClipScorer(options)
-    known = ClipEmbeddings([], {}, _signature(scorer))
-    if path.is_file():
-        known = ClipEmbeddings.load(path)
-        if known.signature != _signature(scorer):
-            raise ValueError(f"{path} was written with signature {known.signature}, now it is {_signature(scorer)}.")
+    signature = _signature(scorer)
+    known = ClipEmbeddings.load(path) if path.is_file() else ClipEmbeddings([], {}, signature)
+    if known.signature != signature:
+        raise ValueError(f"{path} was written with signature {known.signature}, now it is {signature}.")
     done = set(known.ids)
     for _ in done:
         on_clip()

@@ -73,7 +73,7 @@ def compare_models(
     values = {model: table.loc[common, names] for model, table in tables.items()}
     means = [
         {"model": model, "n": len(common)}
-        | {k: v for name in names for k, v in interval_cells(name, bootstrap(_mean, table[name], seed=seed)).items()}
+        | {k: v for name in names for k, v in interval_cells(name, bootstrap(np.mean, table[name], seed=seed)).items()}
         for model, table in values.items()
     ]
     tests = [row for name in names for row in _tests({m: v[name].to_numpy() for m, v in values.items()}, name, seed)]
@@ -128,7 +128,7 @@ def _tests(values: Mapping[str, Array], name: str, seed: int) -> list[dict[str, 
     """Test all pairs of generators in one column."""
     rows: list[dict[str, Any]] = []
     for a, b in combinations(values, 2):
-        interval = bootstrap(_mean, values[a] - values[b], seed=seed)
+        interval = bootstrap(np.mean, values[a] - values[b], seed=seed)
         row = {"column": name, "a": a, "b": b, "n": interval.n, **interval_cells("difference", interval)}
         rows.append(row | _paired(values[a], values[b]))
     for test in ("p_t", "p_wilcoxon"):
@@ -152,7 +152,3 @@ def _paired(a: Array, b: Array) -> dict[str, float]:
         ranks = stats.wilcoxon(a, b)
         found |= {"wilcoxon": float(ranks.statistic), "p_wilcoxon": float(ranks.pvalue)}
     return found
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean())

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,9 +63,9 @@ def run_protocol(
         ValueError: one class has more than half of the clips.
     """
     sets, found = _pair(embeddings, ids, labels, seed), {}
-    for name, (video_text, text_audio) in METHODS.items():
-        if {*video_text, *text_audio} <= embeddings.vectors.keys():
-            found[name] = _measure({part: _similarities(x, video_text, text_audio) for part, x in sets.items()}, seed)
+    for name, pairs in METHODS.items():
+        if embeddings.vectors.keys() >= set(chain(*pairs)):
+            found[name] = _measure({part: _similarities(x, pairs).double() for part, x in sets.items()}, seed)
     return found
 
 
@@ -87,19 +88,18 @@ def write_sets(
     Raises:
         ValueError: one class has more than half of the clips.
     """
-    every, own = select_pairs(MODALITIES, "all"), select_pairs(MODALITIES)
+    every, own, baseline = select_pairs(MODALITIES, "all"), METHODS["MAJORScore"], METHODS["CLIPCLAP"]
+    with_baseline = embeddings.vectors.keys() >= set(chain(*baseline))
     encoder, *rest = embeddings.signature.split("|")
     signature = "|".join(["majorscore", encoder, f"pairs:{'+'.join(map('-'.join, own))}", *rest])
     paths = {}
     for part, vectors in _pair(embeddings, ids, labels, seed).items():
-        similarities, baseline = pair_similarities(vectors, every), []
-        if set(chain(*METHODS["CLIPCLAP"])) <= vectors.keys():
-            baseline = [pair_similarities(vectors, [pair])[:, 0] for pair in METHODS["CLIPCLAP"]]
+        theirs = _similarities(vectors, baseline).unbind(dim=-1) if with_baseline else ()
         paths[part] = folder / f"{part}.csv"
         paths[part].unlink(missing_ok=True)
-        columns = table_columns(every, bool(baseline))
+        columns = table_columns(every, with_baseline)
         table = ScoreTable(paths[part], columns, signature, ids)
-        rows = table_values(similarities, [every.index(pair) for pair in own], baseline)
+        rows = table_values(_similarities(vectors, every), [every.index(pair) for pair in own], theirs)
         for clip_id, row in zip(ids, rows, strict=True):
             table.add(clip_id, dict(zip(columns, row, strict=True)), embeddings.errors.get(clip_id, ""))
         table.write_summary(seeded=is_seeded(signature), captions=f"{part}, seed {seed}")
@@ -124,8 +124,9 @@ def headline(found: dict[str, Consistency]) -> dict[tuple[str, str], float]:
     return {key: relative_change(ours[key].value, theirs[key].value) for key in ours}
 
 
-def _similarities(vectors: dict[str, Tensor], *pairs: tuple[str, str]) -> Tensor:
-    return torch.cat([pair_similarities(vectors, [pair]) for pair in pairs], dim=-1).double()
+def _similarities(vectors: dict[str, Tensor], pairs: Sequence[tuple[str, str]]) -> Tensor:
+    # One by one, since the names of two spaces pair only within their own.
+    return torch.cat([pair_similarities(vectors, [pair]) for pair in pairs], dim=-1)
 
 
 def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
@@ -147,4 +148,4 @@ def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
 
 
 def _mean(values: Any, seed: int) -> Interval:
-    return bootstrap(lambda x: x.mean(axis=-1), values, seed=seed)
+    return bootstrap(np.mean, values, seed=seed)

@@ -139,10 +139,6 @@ def _render(
     )
 
 
-def _mean(values: Any) -> float:
-    return float(np.mean(values))
-
-
 def _with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
     """Add CLIPCLAP's three combinations (MAJORScore, Eq. 7) if there is a baseline."""
     if not set(BASELINE) <= set(table):
@@ -153,13 +149,13 @@ def _with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _means(table: "pd.DataFrame") -> dict[str, Interval]:
-    return {column: bootstrap(_mean, table[column]) for column in TITLES if column in table}
+    return {column: bootstrap(np.mean, table[column]) for column in TITLES if column in table}
 
 
 def _differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
     """Give the mean difference of each column over the clips that both tables have: a paired comparison."""
     one, two = first.align(other, join="inner", axis=0)
-    return {column: bootstrap(_mean, two[column] - one[column]) for column in TITLES if column in one}
+    return {column: bootstrap(np.mean, two[column] - one[column]) for column in TITLES if column in one}
 
 
 def _discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:
