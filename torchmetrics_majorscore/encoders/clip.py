@@ -21,10 +21,11 @@ from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.encoders.vit import embed_pixels
 from torchmetrics_majorscore.extras import needs_extra
 
 ARCHITECTURE = "ViT-B-32-quickgelu"  # OpenAI's weights are trained with QuickGELU; plain ViT-B-32 gives other numbers
-FRAMES_PER_CALL = 16
+FRAMES_PER_CALL = 20
 TEXTS_PER_CALL = 8
 TOKEN_STEP = 8
 
@@ -110,9 +111,12 @@ class CLIP(Tower):
         )
         pixels = (frames.float() / 255.0 - mean) / std
         with self.running():
-            embedded = self.network.visual(pixels)
+            embedded = self._pixels(pixels)
         embedded = normalize(embedded.float(), dim=-1)
         return self._project(embedded) if with_head else embedded
+
+    def _pixels(self, pixels: Tensor) -> Tensor:
+        return embed_pixels(self.network.visual, pixels)
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
