@@ -22,7 +22,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from parity import PACKAGES, version
+from machine import versions
 
 from torchmetrics_majorscore.cli import main as majorscore
 from torchmetrics_majorscore.evaluation import ScoreTable
@@ -199,7 +199,7 @@ def lines(options: argparse.Namespace) -> Iterator[str]:
     if options.rows:
         yield "\n## Large tables\n"
         yield from costs(folder, options.rows)
-    yield f"\n{', '.join(f'{package} {version(package)}' for package in PACKAGES)}."
+    yield f"\n{versions()}."
 
 
 def main() -> None:

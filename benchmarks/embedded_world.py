@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from joint_space import CPU, Raw, Vectors, encode, joint, measure, relative, separate
-from parity import PACKAGES, version
+from machine import versions
 from safetensors.torch import load_file, save_file
 
 from torchmetrics_majorscore.encoders import shared_encoder
@@ -181,7 +181,7 @@ def main() -> None:
         "",
         f"Split: {options.split}; {GALLERIES} scenes of each of 192 combinations.",
     ]
-    lines += ["; ".join(f"{package} {version(package)}" for package in PACKAGES), ""]
+    lines += [versions(), ""]
     for setting in options.settings:
         for seed in options.seeds:
             bundle, embeddings, seconds = trained(options.folder, seed, SCALES[setting])

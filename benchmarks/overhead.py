@@ -8,14 +8,12 @@ small operations cost on this machine.
 """
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import torch
-from parity import version
+from machine import machine
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
 
@@ -59,8 +57,7 @@ def main() -> None:
             given = {name: torch.randn(20_000, 512).abs() for name in ("video", "text", "audio")}
             metric.update(embeddings=given, ids=range(at, at + 20_000))
         print(f"`compute` of {kind.__name__} with {ROWS} rows: {microseconds(metric.compute, 1)[0] / 1e6:.2f} s.")
-    cores = f"{os.cpu_count()} cores, 1 thread, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
-    print(f"\n{cores}, torch {version('torch')}, torchmetrics {version('torchmetrics')}.")
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
+from machine import versions
 from originals import Originals, picture, sound
 from PIL import Image
 from safetensors.torch import save_file
@@ -35,7 +35,6 @@ SAMPLES = Path(__file__).resolve().parents[2] / "shared/cmcr"  # C-MCR's own thr
 SIZES = ((640, 352), (640, 360), (360, 640), (1000, 300), (200, 150), (224, 224), (225, 227))
 SHORT = ["a toilet", "BBQ", "a train", "", "Dogs barking, then 2 cars pass by.", "naïve café 🎷 déjà-vu", "don't stop"]
 LONG = ("a dog barks while rain falls on a metal roof and a train passes by " * 5).strip()
-PACKAGES = ("torch", "torchvision", "torchaudio", "transformers", "open_clip_torch", "laion_clap", "librosa", "soxr")
 INTRODUCTION = """# Parity with the original implementations
 
 Made by `uv run benchmarks/parity.py --c-mcr CHECKOUT`, on a CPU, with {weights}.
@@ -216,13 +215,12 @@ def report(weights: Path, originals: Originals, c_mcr: Path | None, folder: Path
             heads="C-MCR's class `CLAPCLIP_Head`" if c_mcr else "their formula in float64 (no `--c-mcr`)",
         )
     names = ", ".join(f"`{handle.on(torch.device('cpu')).name}`" for handle in ours.handles.values())
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     table = [
         "| what | original | largest difference | 1 - cosine | aim | met |",
         "|---|---|---|---|---|---|",
         *map(str, rows),
     ]
-    return "\n".join([introduction, *table, "", f"Encoders: {names}. Versions: {versions}.", ""])
+    return "\n".join([introduction, *table, "", f"Encoders: {names}. Versions: {versions()}.", ""])
 
 
 def main() -> None:

@@ -8,14 +8,11 @@ standard deviation of each column over the clips.
 """
 
 import argparse
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from parity import PACKAGES, version
+from machine import machine
 from torch import Tensor
 
 from torchmetrics_majorscore import MAJORScore
@@ -93,9 +90,7 @@ def main() -> None:
     for what, samples, rate, how in sets:
         full, low = (similarities(samples, rate, precision=p, **how) for p in ("float32", "bf16"))
         lines += table(what, low, full)
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}"
-    lines += ["", f"{cores}, {torch.backends.cpu.get_cpu_capability()}. {versions}.", ""]
+    lines += ["", machine(), ""]
     page = "\n".join(lines)
     print(page)
     if options.output:

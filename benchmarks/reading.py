@@ -11,6 +11,7 @@ each.
 import argparse
 import csv
 import itertools
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from score import machine
+from machine import machine
 
 from torchmetrics_majorscore.encoders.clip import prepare_frames
 from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
@@ -141,10 +142,11 @@ def score_part(manifest: Path, first: int, last: int, workers: int) -> float:
 
 
 def many(manifest: Path, counts: Sequence[int], total: int) -> str:
-    lines = ["| clips | processes | s | ms per clip |", "|---|---|---|---|"]
+    lines = ["| clips | processes | s | ms per clip | peak memory, MB |", "|---|---|---|---|---|"]
     for count in counts:
         took = score_part(manifest, 0, count, 2)
-        lines.append(f"| {count} | 1, 2 workers | {took:.1f} | {1000 * took / count:.0f} |")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        lines.append(f"| {count} | 1, 2 workers | {took:.1f} | {1000 * took / count:.0f} | {peak} |")
     for ranks in (1, 2):
         bounds = [(rank * counts[0] // ranks, (rank + 1) * counts[0] // ranks) for rank in range(ranks)]
         command = [sys.executable, __file__, str(manifest), "--part"]
@@ -153,7 +155,8 @@ def many(manifest: Path, counts: Sequence[int], total: int) -> str:
             for a, b in bounds
         ]
         took = max(float(process.communicate()[0]) for process in started)
-        lines.append(f"| {counts[0]} | {ranks} of one thread, 1 worker | {took:.1f} | {1000 * took / counts[0]:.0f} |")
+        each = 1000 * took / counts[0]
+        lines.append(f"| {counts[0]} | {ranks} of one thread, 1 worker | {took:.1f} | {each:.0f} | |")
     return "\n".join([*lines, "", around(manifest, total)])
 
 

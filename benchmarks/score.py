@@ -14,13 +14,11 @@ Synchformer and the other networks of av-benchmark are left out, so that its own
 
 import argparse
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: importing laion_clap asks the hub for three tokenizers
 
 import torch
+from machine import machine, seconds
 
 from torchmetrics_majorscore import MAJORScore
 from torchmetrics_majorscore.encoders import shared_encoder
@@ -36,12 +35,6 @@ from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
 from torchmetrics_majorscore.media import Entry, read_clip, read_frames, read_manifest, read_waveform
 
 RATE, BATCHES = 48_000, (1, 2, 4, 8)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def run_ours(entries: Sequence[Entry], weights: Path) -> None:
@@ -137,14 +130,6 @@ def memory(manifest: Path) -> str:
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
             lines.append(f"| `{kind}` | {batch} | {answer[0]} | {answer[1]} |")
     return "\n".join([*lines, "", f"A row of the state takes {answer[2]} bytes."])
-
-
-def machine() -> str:
-    from parity import PACKAGES, version
-
-    versions = ", ".join(f"{package} {version(package)}" for package in (*PACKAGES, "av"))
-    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}"
-    return f"{cores}, {torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}. {versions}."
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from parity import PACKAGES, version
+from machine import machine, seconds
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
 from torchmetrics_majorscore.encoders import SharedEncoder
@@ -30,12 +29,6 @@ from torchmetrics_majorscore.media import read_clip, read_manifest
 
 BATCH, RATE, WIDTH = 8, 48_000, 64
 MANIFEST = Path(__file__).parents[1] / "docs/clips/manifest.csv"
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def read_samples(manifest: Path, count: int) -> list[dict[str, Any]]:
@@ -183,7 +176,7 @@ def main() -> None:
         print(
             f"One process {one[0]:.1f} s, two {two[0]:.1f} s: {one[0] / two[0]:.2f} x as fast; {one[1]!r}, {two[1]!r}."
         )
-    print(f"\n{os.cpu_count()} cores, {', '.join(f'{package} {version(package)}' for package in PACKAGES)}.")
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":

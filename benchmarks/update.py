@@ -17,18 +17,15 @@ bf16 pays only on a processor that multiplies it: leave it out elsewhere. With a
 """
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine, seconds
 from originals import Originals, sound
-from parity import PACKAGES, version
 from peers import Peers
 from torch.nn.functional import interpolate
 
@@ -65,12 +62,6 @@ def prepare_bare(encoder: Any, batch: dict[str, Any]) -> Callable[[], None]:
             in_micro_batches(encoder.clap._mels, mels, clap.AUDIOS_PER_CALL)
 
     return run
-
-
-def seconds(run: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def our_runs(weights: Path, precision: str) -> Callable[[dict[str, Any]], dict[str, Callable[[], None]]]:
@@ -168,9 +159,7 @@ def main() -> None:
         print(report(measure(weights, options), options.samples))
         if options.manifest:
             print("\n" + decoding_share(options.manifest, weights))
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}"
-    print(f"\n{cores}, {torch.backends.cpu.get_cpu_capability()}. {versions}.")
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from torchmetrics_majorscore.metrics.conditions import Conditions
 
 for package in ("open_clip", "torchaudio"):
     pytest.importorskip(package)
+pytestmark = pytest.mark.filterwarnings("ignore:Expected a processor with bfloat16")
 TINY = {"sample_rate": 16_000, "fps": 1.0}
 
 
@@ -99,3 +100,26 @@ def test_rows_and_conditions_of_bf16_are_never_taken_for_those_of_float32(tmp_pa
         metrics["bf16"].merge_rows(tmp_path / "rows.pt")
     key = handles["float32"].portable_key
     assert (key + "|bf16", key.count("|")) == (handles["bf16"].portable_key, 2)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "warned"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, True),
+        ({"avx2": True, "avx512_bf16": True, "amx_bf16": False}, False),
+        ({"neon": True, "bf16": True}, False),
+        ({"neon": True, "bf16": False}, True),
+        ({"architecture": "unknown"}, False),
+    ],
+)
+def test_bf16_warns_once_of_a_processor_without_it(monkeypatch, recwarn, capabilities, warned):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    shared = shared_encoder("c-mcr-tiny", precision="bf16")
+    monkeypatch.setattr(shared, "_replicas", {})
+    for _ in range(2):
+        shared.on(CPU)
+    shared_encoder("c-mcr-tiny").on(CPU)
+    messages = [str(warning.message) for warning in recwarn if "bfloat16 instructions" in str(warning.message)]
+    assert len(messages) == warned
+    for message in messages:
+        assert "precision='bf16', got one without" in message

@@ -1,5 +1,6 @@
 """The precision in which a network runs: float32, or bfloat16 where it multiplies matrices."""
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -28,6 +29,18 @@ class Tower(nn.Module):
         """Run the network within: in bfloat16 its products, while sums over layers and norms stay in float32."""
         device = next(self.network.parameters()).device
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def warn_if_slow(device: torch.device) -> None:
+    """Warn of bfloat16 on a processor that has no instructions for it; what torch cannot tell is taken as fast."""
+    known = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
+    instructions = [name for name in known if name.endswith("bf16")]
+    if instructions and not any(known[name] for name in instructions):
+        warnings.warn(
+            "Expected a processor with bfloat16 instructions for precision='bf16', got one without "
+            f"({', '.join(sorted(instructions))}): it is several times slower there than precision='float32'.",
+            stacklevel=2,
+        )
 
 
 def use_bf16(encoder: nn.Module) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
-from torchmetrics_majorscore.encoders.precision import use_bf16
+from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
 _SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
@@ -96,6 +96,8 @@ class SharedEncoder:
     def on(self, device: torch.device) -> JointEncoder:
         """Return the encoder on a device; built at the first call."""
         if device not in self._replicas:
+            if self.precision == "bf16":
+                warn_if_slow(device)
             with clean_build():
                 encoder = copy.deepcopy(next(iter(self._replicas.values()))) if self._replicas else self._build()
                 self._replicas[device] = encoder.to(device) if isinstance(encoder, nn.Module) else encoder
