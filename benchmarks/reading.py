@@ -196,11 +196,11 @@ def main() -> None:
         return
     paths = [entry.video.resolve() for entry in read_manifest(options.manifest)]
     with tempfile.TemporaryDirectory() as folder:
-        print(parts(paths, options.rounds) + "\n")
-        print(growth(paths[0], options.rounds, Path(folder)) + "\n")
-        if options.list:
+        if options.list:  # first, or its peak memory would be that of what follows
             total = write_list(Path(folder, "list.csv"), options.list, paths)
             print(many(Path(folder, "list.csv"), options.counts, total) + "\n")
+        print(parts(paths, options.rounds) + "\n")
+        print(growth(paths[0], options.rounds, Path(folder)) + "\n")
     print(machine())
 
 

@@ -1,7 +1,7 @@
 """CLIP's image tower, run over open_clip's modules: of the last block, only what the embedding is read from.
 
 The embedding is the first token behind the last block, in which the other tokens serve as keys and values alone: what
-their queries and their MLP would give is thrown away. Without it the tower takes 0.94 of the time (docs/speed.md).
+their queries and their MLP would give is thrown away. Without it the tower takes 0.95 of the time (docs/speed.md).
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021; Dosovitskiy
 et al., "An Image is Worth 16x16 Words", ICLR 2021.
