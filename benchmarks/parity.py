@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import soundfile
@@ -29,6 +30,7 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders import clip, shared_encoder
 from torchmetrics_majorscore.encoders.checkpoints import find_weights
 from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.seeded import write_seeded
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared/cmcr"  # C-MCR's own three samples, used where they are present
@@ -110,16 +112,14 @@ def head_and_clip_rows(ours: Ours, originals: Originals, folder: Path) -> Iterat
     same = all(torch.equal(renamed[name], tensor) for name, tensor in cmcr.clip.network.state_dict().items())
     worst = 0.0 if same else torch.inf
     yield Row("weights read from Hugging Face's layout", "`CLIPModel`", worst, worst, "same bits", same)
-    for what, texts in (
-        (f"{len(SHORT)} captions", SHORT),
-        ("captions of 77 tokens and more", [LONG, LONG + " and more"]),
-    ):
+    captions = {f"{len(SHORT)} captions": SHORT, "captions of 77 tokens and more": [LONG, LONG + " and more"]}
+    for what, texts in captions.items():
         yield compare(f"text, {what}", "`CLIPModel`", ours("clip", "text", texts), originals.text(texts), aim=5e-6)
     entity = ["rock &amp; roll"]
     what = f"text, an HTML entity, `{entity[0]}`: open_clip's tokenizer resolves it"
     yield compare(what, "`CLIPModel`", ours("clip", "text", entity), originals.text(entity), aim=None)
     images = pictures()
-    crops = [Image.fromarray(clip.prepare_frames(frames(image), 224)[0].permute(1, 2, 0).numpy()) for image in images]
+    crops = [Image.fromarray(prepare_frames(frames(image), 224)[0].permute(1, 2, 0).numpy()) for image in images]
     mine = ours("clip", "video", [frames(image) for image in images])
     yield compare("image, from the same 224 x 224 pixels", "`CLIPModel`", mine, originals.image(crops), aim=5e-6)
     theirs = originals.image(images)
@@ -128,6 +128,9 @@ def head_and_clip_rows(ours: Ours, originals: Originals, folder: Path) -> Iterat
         at = [i for i, own in enumerate(sizes) if own == size]
         what = f"image, {size}, {len(at)} picture{'s' * (len(at) > 1)}"
         yield compare(what, "`CLIPModel`, PIL", mine[at], theirs[at], aim=5e-6, cosine=True)
+    with patch("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT"):
+        mine = ours("clip", "video", [prepare_frames(frames(image), 224) for image in images])
+    yield compare("image, all of them, resized as on a GPU", "`CLIPModel`, PIL", mine, theirs, aim=5e-6, cosine=True)
 
 
 def clap_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from machine import machine
 
-from torchmetrics_majorscore.encoders.clip import prepare_frames
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
 from torchmetrics_majorscore.evaluation.table import ScoreTable
 from torchmetrics_majorscore.media import Entry, read_frames, read_manifest, read_waveform, video

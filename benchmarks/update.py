@@ -33,6 +33,7 @@ from torchmetrics_majorscore import MAJORScore
 from torchmetrics_majorscore.encoders import clap, clip, shared_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32, in_micro_batches
 from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.seeded import write_seeded
 
 FRAMES, RATE = 10, 44_100
@@ -52,7 +53,7 @@ def make_batch(number: int, samples: int) -> dict[str, Any]:
 
 def prepare_bare(encoder: Any, batch: dict[str, Any]) -> Callable[[], None]:
     """Prepare a batch outside the clock; the call runs the networks alone."""
-    frames = torch.cat([clip.prepare_frames(frames, 224) for frames in batch["video"]])
+    frames = torch.cat([prepare_frames(frames, 224) for frames in batch["video"]])
     mels = torch.stack([encoder.clap.mel(resample(wave, RATE, clap.MEL.sample_rate)) for wave in batch["audio"]])
 
     def run() -> None:

@@ -19,6 +19,7 @@ from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictl
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.encoders.vit import embed_pixels
@@ -185,26 +186,6 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths
         for row, embedding in zip(chosen, embedded, strict=True):
             rows[row] = embedding
     return torch.stack([row for row in rows if row is not None])
-
-
-def prepare_frames(frames: Tensor, target: int) -> Tensor:
-    """Resize and crop frames to a network's input size, on their own device.
-
-    Args:
-        frames: shape (T, 3, H, W), uint8 RGB.
-        target: height and width of the result.
-
-    Returns:
-        Frames, uint8, (T, 3, target, target).
-    """
-    from torchvision.transforms.v2.functional import InterpolationMode, resize
-
-    height, width = frames.shape[-2:]
-    short = min(height, width)
-    size = [target * height // short, target * width // short]
-    frames = resize(frames, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
-    top, left = (size[0] - target) // 2, (size[1] - target) // 2
-    return frames[..., top : top + target, left : left + target]
 
 
 def load_network(weights: Weights) -> nn.Module:

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from torchmetrics_majorscore.encoders.clip import prepare_frames
 from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 from torchmetrics_majorscore.evaluation.scores_file import is_seeded
 from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values

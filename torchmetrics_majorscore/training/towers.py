@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from torchmetrics_majorscore.encoders.clip import FrameOptions, prepare_frames
+from torchmetrics_majorscore.encoders.clip import FrameOptions
 from torchmetrics_majorscore.encoders.mel import FusedMel, MelOptions
+from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.training.connector import info_nce
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import SECONDS, Scene, draw_scenes, unseen
