@@ -9,7 +9,6 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clip
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.encoders.vit import embed_pixels
 
 for package in ("open_clip", "torchvision"):
     pytest.importorskip(package)
@@ -23,11 +22,12 @@ def test_clip_uses_quickgelu(seeded):
 
 def test_the_image_tower_gives_open_clips_embedding(seeded):
     """Of the last block, all that no embedding is read from is left out, and nothing else."""
-    visual, calls = seeded.on(CPU).clip.network.visual, []
+    encoder, calls = seeded.on(CPU).clip, []
+    visual = encoder.network.visual
     pixels = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     hook = visual.transformer.resblocks[-1].mlp.register_forward_hook(lambda *run: calls.append(run[-1].shape[:2]))
     with torch.no_grad():
-        ours, theirs = embed_pixels(visual, pixels), visual(pixels)
+        ours, theirs = encoder._pixels(pixels), visual(pixels)
     hook.remove()
     assert ours.std() > 0.1
     torch.testing.assert_close(ours, theirs, atol=3e-6, rtol=0)
