@@ -1,5 +1,6 @@
 """Frames against videos and images whose every frame is known."""
 
+import gc
 import math
 from fractions import Fraction
 
@@ -65,6 +66,17 @@ def test_only_shown_frames_are_converted_and_each_once(tmp_path, monkeypatch):
     converted.clear()
     assert len(read_frames(path, fps=120, end=0.5)) == 60
     assert len(converted) == 15
+
+
+def test_no_picture_waits_for_the_garbage_collector(tmp_path):
+    path = write(tmp_path / "a.mp4", degrees=90)
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(read_frames(path, fps=4)) == 8
+        assert not [kept for kept in gc.get_objects() if type(kept) is av.VideoFrame]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("flip", [{}, {"hflip": True}, {"vflip": True}])

@@ -201,7 +201,8 @@ def _upright(pixels: Tensor, frame: Any) -> Tensor:
     int32 starts with a, b, u, c, d.
     """
     try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # frame.side_data would tie frame and data into a cycle, and pictures would wait for the garbage collector.
+        matrix = import_av().sidedata.sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")
     except ValueError:
         # PyAV 18.1 lists no side data at all beside a kind that it does not know, and EXIF is one. The angle remains.
         return torch.rot90(pixels, round(frame.rotation / 90), (1, 2))
