@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from machine import machine
+from machine import machine, seconds
 
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
@@ -136,9 +136,7 @@ def score_part(manifest: Path, first: int, last: int, workers: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         options = ScoreOptions(encoder="c-mcr-tiny", workers=workers)
         score_clips(entries[:2], Path(folder, "warm.csv"), options)
-        start = time.perf_counter()
-        score_clips(entries, Path(folder, "scores.csv"), options)
-        return time.perf_counter() - start
+        return seconds(lambda: score_clips(entries, Path(folder, "scores.csv"), options))
 
 
 def many(manifest: Path, counts: Sequence[int], total: int) -> str:

@@ -1,5 +1,7 @@
 """Resizing and cropping frames with PIL's bicubic filter, as CLIP's own preparation does, on the frames' device."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -28,15 +30,16 @@ def prepare_frames(frames: Tensor, target: int) -> Tensor:
 
         frames = resize(frames, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
         return frames[..., top : top + target, left : left + target]
-    columns, rows = _filters(width, size[1], left, target), _filters(height, size[0], top, target)
-    narrow = _to_8_bits(frames.float() @ columns.T.to(frames.device))
-    return _to_8_bits(rows.to(frames.device) @ narrow).to(torch.uint8)
+    columns = _filters(width, size[1], left, target, frames.device)
+    rows = _filters(height, size[0], top, target, frames.device)
+    return _to_8_bits(rows @ _to_8_bits(frames.float() @ columns.T)).to(torch.uint8)
 
 
-def _filters(source: int, size: int, start: int, count: int) -> Tensor:
+@lru_cache(maxsize=16)
+def _filters(source: int, size: int, start: int, count: int, device: torch.device) -> Tensor:
     """Give what each source pixel of a line adds to each of ``count`` of its ``size`` target pixels: (count, source).
 
-    Keys' cubic with a = -0.5, as in PIL.
+    Keys' cubic with a = -0.5, as in PIL. Videos of a data set share few sizes, so filters stay on their device.
     """
     scale = source / size
     centres = (torch.arange(start, start + count, dtype=torch.float64) + 0.5) * scale
@@ -45,7 +48,7 @@ def _filters(source: int, size: int, start: int, count: int) -> Tensor:
     near = (1.5 * x - 2.5) * x**2 + 1
     far = ((2.5 - 0.5 * x) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < SUPPORT, far, 0.0))
-    return (weights / weights.sum(dim=1, keepdim=True)).float()
+    return (weights / weights.sum(dim=1, keepdim=True)).float().to(device)
 
 
 def _to_8_bits(values: Tensor) -> Tensor:
