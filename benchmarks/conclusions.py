@@ -24,11 +24,11 @@ import av
 import numpy as np
 from machine import versions
 
-from torchmetrics_majorscore.cli import main as majorscore
-from torchmetrics_majorscore.evaluation import ScoreTable
-from torchmetrics_majorscore.evaluation.consistency import derange
-from torchmetrics_majorscore.evaluation.duplicates import near_duplicates
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.cli.main import main as majorscore
+from torchmetrics_majorscore.statistics.consistency import derange
+from torchmetrics_majorscore.statistics.duplicates import near_duplicates
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 TINY = ("--encoder", "c-mcr-tiny")
 SHARE = 0.1
@@ -37,7 +37,7 @@ QUALITIES = {"well": ("23", 1, 128_000), "badly": ("35", 2, 32_000)}
 COLUMNS = ("majorscore_average", "majorscore_product", "similarity_video_text", "similarity_text_audio")
 MEASURED = """
 import os, re, sys, time
-from torchmetrics_majorscore.cli import main
+from torchmetrics_majorscore.cli.main import main
 start = time.perf_counter()
 sys.stdout = open(os.devnull, "w")
 assert main(sys.argv[1:]) == 0

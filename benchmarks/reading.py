@@ -24,10 +24,10 @@ import torch
 from machine import machine, seconds
 
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
-from torchmetrics_majorscore.evaluation.table import ScoreTable
 from torchmetrics_majorscore.media import Entry, read_frames, read_manifest, read_waveform, video
 from torchmetrics_majorscore.media.container import decode, open_media
+from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 WINDOW = (1.0, 0.0, None)
 HEIGHTS, LENGTHS = (240, 360, 480, 720, 1080), (2, 10, 30)

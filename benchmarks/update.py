@@ -114,8 +114,8 @@ def measure(weights: Path, options: argparse.Namespace) -> dict[str, list[float]
 
 def decoding_share(manifest: Path, weights: Path) -> str:
     """Time reading alone in one thread, and `score` with reading beside the encoder."""
-    from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
     from torchmetrics_majorscore.media import read_clip, read_manifest
+    from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
     entries = read_manifest(manifest)
     shared = shared_encoder("c-mcr", weights)

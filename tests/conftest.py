@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from torchmetrics_majorscore.encoders import SharedEncoder, shared_encoder
+from torchmetrics_majorscore.encoders import SharedEncoder, load_encoder
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def seeded() -> SharedEncoder:
     # find_spec, for importing laion_clap asks the network for tokenizers.
     if not all(find_spec(package) for package in ("laion_clap", "open_clip", "torchaudio", "torchvision")):
         pytest.skip("needs the extra cmcr")
-    handle = shared_encoder("c-mcr", "seeded")
+    handle = load_encoder("c-mcr", weights="seeded")
     handle.on(torch.device("cpu"))
     return handle
 

@@ -51,6 +51,7 @@ def project(monkeypatch):
         modalities=TinyEncoder.modalities,
         sample_rate=SAMPLE_RATE,
         bundle=None,
+        frame_size=None,
     )
     monkeypatch.setitem(ENCODERS, "c-mcr", tiny)
     monkeypatch.setattr(sys, "argv", ["train.py"])

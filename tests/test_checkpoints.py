@@ -12,7 +12,7 @@ from signals import CPU, picture
 from torch import nn
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import clap, clip, cmcr, shared_encoder
+from torchmetrics_majorscore.encoders import clap, clip, cmcr, load_encoder
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors
 
@@ -112,9 +112,9 @@ def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"lacks 630k-fusion-best.safetensors or 630k-fusion-best.pt; clap_clip"
     ):
-        shared_encoder("c-mcr", tmp_path)
+        load_encoder("c-mcr", weights=tmp_path)
     with pytest.raises(FileNotFoundError, match="Expected weights to be a folder"):
-        shared_encoder("c-mcr", tmp_path / "nowhere")
+        load_encoder("c-mcr", weights=tmp_path / "nowhere")
 
 
 def test_an_empty_roberta_vocabulary_is_refused(tmp_path):
@@ -129,7 +129,7 @@ def test_build_gives_the_same_weights_wherever_it_is_called_and_leaves_no_trace(
     torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     path = list(sys.path)
-    fresh = shared_encoder("c-mcr", "seeded", "before_head")  # another handle, hence a second build
+    fresh = load_encoder("c-mcr", weights="seeded", pool="before_head")  # another handle, hence a second build
     torch.set_default_dtype(torch.bfloat16)
     try:
         with torch.inference_mode(), torch.device("meta"), warnings.catch_warnings():

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from torchmetrics_majorscore import MAJORScore
-from torchmetrics_majorscore.cli import MEANINGLESS, main
+from torchmetrics_majorscore import MAJORScore, load_encoder
+from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders.checkpoints import read_tensors
-from torchmetrics_majorscore.evaluation import ScoreTable
 from torchmetrics_majorscore.media import read_clip
+from torchmetrics_majorscore.tables.read import MEANINGLESS
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 CLIPS = Path(__file__).parents[1] / "docs" / "clips"
 SHARED = Path(__file__).parents[2] / "shared"
@@ -68,7 +69,7 @@ def test_every_clip_has_a_row_and_the_columns_follow_the_formulas(tmp_path, caps
 
 def test_files_and_tensors_give_the_same_bits(tmp_path):
     score(CLIPS / "manifest.csv", tmp_path / "scores.csv", "--batch-size", "2")
-    metric = MAJORScore("average", weights="seeded", sample_rate=16_000, fps=1)
+    metric = MAJORScore("average", load_encoder("c-mcr", weights="seeded"), sample_rate=16_000, fps=1)
     captions = {"ball": "a ball bouncing", "disc": "a tone rising", "noise": "hissing"}
     for name, caption in captions.items():
         clip = read_clip(CLIPS / f"{name}.mp4")
@@ -136,7 +137,7 @@ def test_a_second_run_continues_and_repairs_a_row_that_was_cut_off(tmp_path, mon
     output.write_bytes(b"".join(lines[:2]) + lines[2][:9])
     read = []
     monkeypatch.setattr(
-        "torchmetrics_majorscore.evaluation.score.read_clip",
+        "torchmetrics_majorscore.scoring.score.read_clip",
         lambda video, *args, **kwargs: (read.append(video.stem), read_clip(video, *args, **kwargs))[1],
     )
     assert score(CLIPS / "manifest.csv", output) == 0
@@ -173,7 +174,7 @@ def test_kill_loses_no_finished_row(tmp_path):
     rows = [f"{index},{CLIPS / 'ball.mp4'},,ball {index}" for index in range(12)]
     manifest, output = write_manifest(tmp_path, *rows), tmp_path / "scores.csv"
     command = ["score", str(manifest), "-o", str(output), "--weights", "seeded", "--batch-size", "1"]
-    code = "import sys; from torchmetrics_majorscore.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from torchmetrics_majorscore.cli.main import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.DEVNULL) as process:
         give_up = time.monotonic() + 120
         while not (output.exists() and output.read_bytes().count(b"\n") > 4) and time.monotonic() < give_up:

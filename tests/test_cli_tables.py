@@ -13,7 +13,8 @@ pytest.importorskip("scipy")
 
 from written_tables import SIGNATURE, write_table  # noqa: E402
 
-from torchmetrics_majorscore.cli import MEANINGLESS, main  # noqa: E402
+from torchmetrics_majorscore.cli.main import main  # noqa: E402
+from torchmetrics_majorscore.tables.read import MEANINGLESS  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +143,7 @@ def test_report_passes_its_options_on(tmp_path, monkeypatch, capsys):
     calls = []
     fake = ModuleType("report")
     fake.write_report = lambda *args, **kwargs: calls.append((args, kwargs))
-    monkeypatch.setitem(sys.modules, "torchmetrics_majorscore.evaluation.report", fake)
+    monkeypatch.setitem(sys.modules, "torchmetrics_majorscore.report.page", fake)
     more = {"manifest": "m.csv", "mispaired": "w.csv", "folder": "f"}
     arguments = [word for name, value in more.items() for word in (f"--{name}", value)]
     assert run(capsys, "report", "a.csv", "b.csv", "-o", "r.html", *arguments) == (0, "written: r.html\n", "")

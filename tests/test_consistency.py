@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchmetrics_majorscore.evaluation.balance import balance
-from torchmetrics_majorscore.evaluation.consistency import (
+from torchmetrics_majorscore.statistics.balance import balance
+from torchmetrics_majorscore.statistics.consistency import (
     auroc,
     bootstrap,
     compare,

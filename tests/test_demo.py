@@ -9,7 +9,8 @@ if not all(find_spec(package) for package in ("open_clip", "torchaudio", "lightn
 
 import torch
 
-from torchmetrics_majorscore import cli, demo
+from torchmetrics_majorscore import demo
+from torchmetrics_majorscore.cli import main as cli
 from torchmetrics_majorscore.demo.voice import BINS, HOP, N_MELS, SAMPLE_RATE, Vocoder, fold, repeat
 from torchmetrics_majorscore.media import read_clip
 from torchmetrics_majorscore.training.world.scene import draw_scenes

@@ -12,10 +12,10 @@ pytest.importorskip("pandas")
 pytest.importorskip("safetensors")
 
 
-from torchmetrics_majorscore.cli import main
-from torchmetrics_majorscore.evaluation import duplicates as module
-from torchmetrics_majorscore.evaluation.duplicates import near_duplicates, overlaps
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.cli.main import main
+from torchmetrics_majorscore.statistics import duplicates as module
+from torchmetrics_majorscore.statistics.duplicates import near_duplicates, overlaps
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
 VGGSOUND = Path(__file__).parents[2] / "shared" / "vggsound" / "vgg-test.tsv"
 

@@ -14,12 +14,14 @@ if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safet
 from given import embed
 from safetensors.torch import save_file
 
-from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, cli
-from torchmetrics_majorscore.evaluation import ScoreOptions
-from torchmetrics_majorscore.evaluation import embeddings as module
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings, embed_clips
-from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol, write_sets
+from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore.cli import main as cli
 from torchmetrics_majorscore.media import read_manifest
+from torchmetrics_majorscore.scoring import embed as module
+from torchmetrics_majorscore.scoring.embed import embed_clips
+from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
+from torchmetrics_majorscore.scoring.score import ScoreOptions
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.training.world.view import write_world
 
 TINY = ScoreOptions(encoder="c-mcr-tiny", baseline=True, batch_size=2)
@@ -106,7 +108,7 @@ def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
 
 
 def test_values_are_those_of_score(world, tmp_path):
-    from torchmetrics_majorscore.evaluation import score_clips
+    from torchmetrics_majorscore.scoring.score import score_clips
 
     entries = read_manifest(world / "manifest.csv")
     summary = score_clips(entries, tmp_path / "scores.csv", TINY)

@@ -11,8 +11,8 @@ pytest.importorskip("pandas")
 
 from written_tables import frame
 
-from torchmetrics_majorscore.evaluation.ranking import best_candidates, rank_candidates
-from torchmetrics_majorscore.evaluation.refine import judge, split_manifest
+from torchmetrics_majorscore.statistics.ranking import best_candidates, rank_candidates
+from torchmetrics_majorscore.tables.refine import judge, split_manifest
 
 NAN = math.nan
 

@@ -27,7 +27,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.wrappers import FeatureShare
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
-from torchmetrics_majorscore.encoders import shared_encoder, table
+from torchmetrics_majorscore.encoders import load_encoder, table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,10 +77,10 @@ def test_pickle_of_a_named_encoder_is_small_and_builds_nothing(monkeypatch):
     monkeypatch.setattr(table.NamedEncoder, "build", lambda *_: pytest.fail("the encoder was built"))
 
     def make(_):
-        return MAJORScore("sum", "c-mcr", weights="seeded", **RAW)
+        return MAJORScore("sum", load_encoder("c-mcr", weights="seeded"), **RAW)
 
     check_small_pickle(make)
-    scores = MAJORScores("c-mcr", weights="seeded", **RAW)
+    scores = MAJORScores(load_encoder("c-mcr", weights="seeded"), **RAW)
     pickled = pickle.dumps(scores)
     assert len(pickled) < 10 * 1024
     again = pickle.loads(pickled)
@@ -223,7 +223,7 @@ def test_metrics_with_different_sample_rates_are_not_merged(first):
 
 
 def test_offload_keeps_the_weights_on_the_cpu_and_changes_no_bit():
-    handle, first = shared_encoder(TinyEncoder(3)), torch.device("cpu", 0)
+    handle, first = load_encoder(TinyEncoder(3)), torch.device("cpu", 0)
     with torch.inference_mode():
         before = handle.encode("text", ["a bell"], first)
         handle.offload()

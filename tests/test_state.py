@@ -154,7 +154,7 @@ def test_a_preempted_evaluation_goes_on_from_a_file(make, tmp_path):
         assert equal(second.compute(), whole.compute())
     assert sorted(second.rows()["id"]) == names
     other = make(encoder=Plain("one"))
-    with pytest.raises(ValueError, match=r"Expected rows of the same encoder and options, got others in .*rows\.pt"):
+    with pytest.raises(ValueError, match=r"got states with different encoders or options, in .*rows\.pt\."):
         other.merge_rows(tmp_path / "rows.pt")
 
 

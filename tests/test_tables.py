@@ -13,10 +13,10 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 
-from torchmetrics_majorscore.evaluation.consistency import bootstrap  # noqa: E402
-from torchmetrics_majorscore.evaluation.models import compare_models, holm  # noqa: E402
-from torchmetrics_majorscore.evaluation.render import render_table  # noqa: E402
-from torchmetrics_majorscore.evaluation.scores_file import name_tables, read_scores, read_tables  # noqa: E402
+from torchmetrics_majorscore.statistics.comparison import compare_models, holm  # noqa: E402
+from torchmetrics_majorscore.statistics.consistency import bootstrap  # noqa: E402
+from torchmetrics_majorscore.tables.read import name_tables, read_scores, read_tables  # noqa: E402
+from torchmetrics_majorscore.tables.render import render_table  # noqa: E402
 
 NAN = math.nan
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from torchmetrics_majorscore.evaluation import ScoreTable
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 SIGNATURE = "majorscore|enc:toy@1|pairs:video-text+text-audio|fps:1|pool:after|v:0"
 COLUMNS = (

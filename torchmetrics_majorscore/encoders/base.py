@@ -1,8 +1,9 @@
 """What an encoder is, and how every encoder is run: frozen, in float32, the same bits for any batch split."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import torch
@@ -49,23 +50,40 @@ def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: i
     return torch.cat(outputs)
 
 
+class _Settings:
+    """What torch keeps for the whole process: the first thread in changes it, the last one out restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+                self._restore.callback(torch.set_default_dtype, torch.get_default_dtype())
+                exact = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
+                self._restore.enter_context(torch.backends.cudnn.flags(**exact))
+            self._inside += 1
+            torch.set_float32_matmul_precision("highest")
+            torch.set_default_dtype(torch.float32)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._restore.close()
+
+
+_SETTINGS = _Settings()
+
+
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
     """Run in true float32, without autocast, TF32, gradients or inference tensors; restores all of them."""
-    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
-    torch.set_float32_matmul_precision("highest")
-    torch.set_default_dtype(torch.float32)
-    try:
-        with (
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.set_default_dtype(dtype)
+    with _SETTINGS, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 @contextmanager
@@ -73,13 +91,11 @@ def clean_build() -> Iterator[None]:
     """Build weights on the CPU in float32 whatever surrounds the call; the random states are left as they were."""
     import numpy as np
 
-    dtype, python_state, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002
-    torch.set_default_dtype(torch.float32)
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.inference_mode(False), torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        with _SETTINGS, torch.inference_mode(False), torch.device("cpu"), torch.random.fork_rng(devices=[]):
             yield
     finally:
-        torch.set_default_dtype(dtype)
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
 

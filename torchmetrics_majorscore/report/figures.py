@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from torchmetrics_majorscore.evaluation.consistency import Array, Interval
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.statistics.consistency import Array, Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

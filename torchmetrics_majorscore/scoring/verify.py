@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.download import Checkpoint, download
 from torchmetrics_majorscore.encoders.resample import resample
@@ -34,7 +34,7 @@ def verify_weights(weights: str | Path | None = None, samples: Path | None = Non
     """Encode the three C-MCR samples and compare with the published table.
 
     Args:
-        weights: folder of checkpoints, or None; see :func:`.shared_encoder`.
+        weights: folder of checkpoints, or None; see :func:`.load_encoder`.
         samples: folder with ``toilet``, ``BBQ`` and ``train`` as ``.jpeg`` and ``.wav``; None downloads them.
 
     Returns:
@@ -44,7 +44,7 @@ def verify_weights(weights: str | Path | None = None, samples: Path | None = Non
         FileNotFoundError: weights or samples are missing and cannot be downloaded.
     """
     cpu = torch.device("cpu")
-    encoder = shared_encoder("c-mcr", weights)
+    encoder = load_encoder("c-mcr", weights=weights)
     waveforms = [read_waveform(_sample(f"{name}.wav", samples)) for name in CAPTIONS]
     with exact_float32(cpu):
         audio = [resample(waveform.mean(dim=0), rate, encoder.sample_rate) for waveform, rate in waveforms]

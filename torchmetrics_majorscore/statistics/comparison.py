@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from torchmetrics_majorscore.evaluation.consistency import ROUNDING, Array, Interval, bootstrap
-from torchmetrics_majorscore.evaluation.scores_file import require_columns, value_columns
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.statistics.consistency import ROUNDING, Array, Interval, bootstrap
+from torchmetrics_majorscore.tables.read import require_columns, value_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.cli_tables import add_format, origin, print_notes, print_table
-from torchmetrics_majorscore.evaluation.scores_file import name_tables
+from torchmetrics_majorscore.cli.options import add_format
+from torchmetrics_majorscore.cli.printing import origin, print_notes, print_table
+from torchmetrics_majorscore.tables.read import name_tables
 
 
-def add_duplicates(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Register the commands."""
     duplicates = commands.add_parser("duplicates", help="pairs of clips that look and sound alike, by embeddings")
     files = "file of majorscore benchmark; of two files, the pairs between them"
@@ -30,8 +31,8 @@ def add_duplicates(commands: Any) -> None:
 
 
 def _duplicates(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.evaluation.duplicates import near_duplicates
-    from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+    from torchmetrics_majorscore.statistics.duplicates import near_duplicates
+    from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
     if len(options.embeddings) > 2:
         raise ValueError(f"Expected one or two files of embeddings, got {len(options.embeddings)}.")
@@ -47,8 +48,8 @@ def _duplicates(options: argparse.Namespace) -> int:
 
 
 def _overlap(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.evaluation.duplicates import overlaps
     from torchmetrics_majorscore.media import read_manifest
+    from torchmetrics_majorscore.statistics.overlap import overlaps
 
     test, train = (
         {name: [entry.id for entry in read_manifest(path)] for name, path in name_tables(side).items()}

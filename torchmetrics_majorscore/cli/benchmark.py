@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.evaluation.scores_file import MEANINGLESS, is_seeded
+from torchmetrics_majorscore.cli.options import add_encoding, encoding
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.tables.read import MEANINGLESS, is_seeded
 
-JOINT = ("c-mcr", "c-mcr-tiny")
 SETS = ("consistent", "mispaired")
 TABLE_II = ("mean_difference", "cohens_d", "t", "std_difference", "skewness")
 
 
-def add_benchmark(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Register the command."""
     benchmark = commands.add_parser("benchmark", help="the paper's consistency protocol: own against other captions")
     benchmark.add_argument("manifest", type=Path, help="as for score; a column class or label, else the caption")
@@ -29,34 +29,15 @@ def add_benchmark(commands: Any) -> None:
     benchmark.set_defaults(run=_benchmark)
 
 
-def add_encoding(parser: argparse.ArgumentParser) -> None:
-    """Add the options of everything that encodes clips."""
-    parser.add_argument("--encoder", default="c-mcr", choices=JOINT, help="joint encoder (default: %(default)s)")
-    parser.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
-    pool = "mean over frames behind or in front of the head (default: %(default)s)"
-    parser.add_argument("--pool", choices=("after_head", "before_head"), default="after_head", help=pool)
-    precision = "of the networks; bf16 is faster where the processor knows it (default: %(default)s)"
-    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help=precision)
-    parser.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
-    parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
-
-
-def encoding(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the options of :func:`add_encoding` as :class:`.ScoreOptions` takes them."""
-    names = ("encoder", "weights", "pool", "precision", "batch_size", "workers", "device")
-    return {name: getattr(options, name) for name in names}
-
-
 def _benchmark(options: argparse.Namespace) -> int:
     needs_extra("av", "media")
     needs_extra("scipy", "evaluation")
     from tqdm import tqdm
 
-    from torchmetrics_majorscore.evaluation import ScoreOptions
-    from torchmetrics_majorscore.evaluation.embeddings import embed_clips
-    from torchmetrics_majorscore.evaluation.protocol import run_protocol, write_sets
     from torchmetrics_majorscore.media import read_manifest
+    from torchmetrics_majorscore.scoring.embed import embed_clips
+    from torchmetrics_majorscore.scoring.protocol import run_protocol, write_sets
+    from torchmetrics_majorscore.scoring.score import ScoreOptions
 
     entries = read_manifest(options.manifest, options.folder)
     without = [entry.id for entry in entries if not entry.text]
@@ -81,7 +62,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
     """Lay out the results as Markdown tables."""
-    from torchmetrics_majorscore.evaluation.protocol import headline
+    from torchmetrics_majorscore.scoring.protocol import headline
 
     percent = headline(found)
     n, dropped = next((i.n, i.dropped) for method in found.values() for i in method.fairness.values())

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.evaluation.balance import Balance, balance
-from torchmetrics_majorscore.evaluation.consistency import Interval, bootstrap, compare, derange, relative_change
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
-from torchmetrics_majorscore.evaluation.scores_file import is_seeded
-from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities, select_pairs
 from torchmetrics_majorscore.functional.major import COMBINATIONS
+from torchmetrics_majorscore.scoring.columns import table_columns, table_values
+from torchmetrics_majorscore.statistics.balance import Balance, balance
+from torchmetrics_majorscore.statistics.consistency import Interval, bootstrap, compare, derange, relative_change
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.read import is_seeded
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 MODALITIES = ("video", "text", "audio")
 METHODS = {

@@ -12,13 +12,14 @@ import torch
 
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
-from torchmetrics_majorscore.evaluation.scores_file import is_seeded
-from torchmetrics_majorscore.evaluation.table import ScoreTable, table_columns, table_values
+from torchmetrics_majorscore.encoders.shared import Encoder, load_encoder
 from torchmetrics_majorscore.functional import select_pairs
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.media import Clip, Entry, read_clip
 from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore.scoring.columns import table_columns, table_values
+from torchmetrics_majorscore.tables.read import is_seeded
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 FPS = 1.0
 
@@ -28,11 +29,8 @@ class ScoreOptions:
     """How clips are scored.
 
     Args:
-        weights: folder of checkpoints, ``"seeded"``, or None; see :func:`.shared_encoder`.
-        encoder: name of the joint encoder.
+        encoder: the joint encoder, see :func:`.load_encoder`.
         pairs: pairs of the MAJORScores; FairScore compares all pairs.
-        pool: ``"after_head"`` or ``"before_head"``.
-        precision: ``"float32"`` or ``"bf16"``, of the networks.
         baseline: whether to add ``clipscore`` and ``clapscore``, cosines in CLIP's and CLAP's own spaces.
         batch_size: clips per encoder call.
         workers: decoding threads.
@@ -40,11 +38,8 @@ class ScoreOptions:
         retry_failed: whether clips whose row has an error are scored again when a table is continued.
     """
 
-    weights: str | Path | None = None
-    encoder: str = "c-mcr"
+    encoder: Encoder = "c-mcr"
     pairs: Pairs = "text"
-    pool: Pool = "after_head"
-    precision: Precision = "float32"
     baseline: bool = False
     batch_size: int = 8
     workers: int = 2
@@ -119,7 +114,7 @@ def read_ahead(entries: Sequence[Entry], options: ScoreOptions) -> Iterator[Read
     On the CPU the workers also bring frames to the encoder's size, as it would do with the same bits; else frames of
     full size wait in memory, 28 MB for each 10 s of 720p.
     """
-    frame_size = ENCODERS[options.encoder].frame_size if _device(options.device).type == "cpu" else None
+    frame_size = load_encoder(options.encoder).frame_size if _device(options.device).type == "cpu" else None
     with ThreadPoolExecutor(options.workers) as workers:
         pending: deque[Future[ReadClip]] = deque()
         remaining = iter(entries)
@@ -148,16 +143,15 @@ class ClipScorer:
 
     def __init__(self, options: ScoreOptions) -> None:
         self.options = options
-        self.sample_rate = ENCODERS[options.encoder].sample_rate
+        encoder = load_encoder(options.encoder)
+        self.sample_rate = encoder.sample_rate
         common: dict[str, Any] = {"sample_rate": self.sample_rate, "fps": FPS, "nan_strategy": "ignore"}
-        common |= {"weights": options.weights, "precision": options.precision}
-        similarity = MAJORScore("sum", options.encoder, pairs="all", pool=options.pool, **common)
+        similarity = MAJORScore("sum", encoder, pairs="all", **common)
         self.metrics: dict[str, Any] = {"similarity": similarity}
         self.every = similarity.all_pairs
         self.chosen = [self.every.index(pair) for pair in select_pairs(("video", "text", "audio"), options.pairs)]
         if options.baseline:
-            clip, clap = ENCODERS[options.encoder].baseline
-            self.metrics["baseline"] = CLIPCLAPScore("average", clip, clap, **common)
+            self.metrics["baseline"] = CLIPCLAPScore("average", *encoder.baseline(), **common)
         self.device = _device(options.device)
         for metric in self.metrics.values():
             metric.to(self.device)

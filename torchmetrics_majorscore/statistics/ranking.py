@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from torchmetrics_majorscore.evaluation.scores_file import LOWER_IS_BETTER, require_columns
+from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd

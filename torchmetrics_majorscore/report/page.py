@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmetrics_majorscore import __version__
-from torchmetrics_majorscore.evaluation import figures
-from torchmetrics_majorscore.evaluation.consistency import Interval, bootstrap, compare
-from torchmetrics_majorscore.evaluation.gallery import SECONDS, caption, make_groups
-from torchmetrics_majorscore.evaluation.scores_file import (
+from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media import Entry, read_manifest
+from torchmetrics_majorscore.report import figures
+from torchmetrics_majorscore.report.gallery import SECONDS, caption, make_groups
+from torchmetrics_majorscore.statistics.consistency import Interval, bootstrap, compare
+from torchmetrics_majorscore.tables.read import (
     LOWER_IS_BETTER,
     MEANINGLESS,
     is_seeded,
     read_tables,
     require_columns,
 )
-from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.media import Entry, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def _render(
     models = {name: table for name, table in series.items() if name != wrong}
     (first, table), *others = models.items()
     means = {name: _means(frame) for name, frame in series.items()}
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template("page.html.jinja").render(
         version=__version__,
         signature=signature,
         meaningless=MEANINGLESS if is_seeded(signature) else "",

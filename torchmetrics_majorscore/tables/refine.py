@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchmetrics_majorscore.evaluation.manifest_rows import pick_column, read_rows, write_rows
-from torchmetrics_majorscore.evaluation.scores_file import LOWER_IS_BETTER, require_columns
+from torchmetrics_majorscore.tables.manifest import pick_column, read_rows, write_rows
+from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
