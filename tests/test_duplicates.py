@@ -14,7 +14,8 @@ pytest.importorskip("safetensors")
 
 from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.statistics import duplicates as module
-from torchmetrics_majorscore.statistics.duplicates import near_duplicates, overlaps
+from torchmetrics_majorscore.statistics.duplicates import near_duplicates
+from torchmetrics_majorscore.statistics.overlap import overlaps
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
 VGGSOUND = Path(__file__).parents[2] / "shared" / "vggsound" / "vgg-test.tsv"

@@ -11,8 +11,9 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import frame  # noqa: E402
 
-from torchmetrics_majorscore.statistics.agreement import agree, kendall, mean_opinions, read_ratings, spearman  # noqa: E402
+from torchmetrics_majorscore.statistics.agreement import agree, kendall, mean_opinions, spearman  # noqa: E402
 from torchmetrics_majorscore.tables.rating_sheet import draw_clips, write_sheet  # noqa: E402
+from torchmetrics_majorscore.tables.ratings import read_ratings  # noqa: E402
 
 NAN = math.nan
 COLUMN = ["majorscore_average"]

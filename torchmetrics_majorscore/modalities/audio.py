@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Generated audio may overshoot a little, which is clipped as laion_clap clips it; int16 values as float are far above.
+# Generated and decoded audio overshoots a little, which is clipped as laion_clap clips it; int16 values as float are far
+# above.
 LOUDEST = 10.0
-OVERSHOOT = 1.01
+OVERSHOOT = 1.1
 STEP = 1 / 32767  # CLAP hears 16-bit values
 MOST_CHANNELS = 32
 

@@ -82,9 +82,10 @@ def _find_doubt(frames: Tensor, picked: Tensor) -> str:
     if picked.max() == 1:
         return "holds only 0 and 1: float in [0, 1] cast to uint8?"
     if len(frames) == 3 and frames.shape[2] * frames.shape[3] > 1:
-        # In the wrong order the "pictures" are the red, green and blue of one moment, which is grey and changes a lot.
+        # In the wrong order a "picture" is one colour at three moments: nearly grey, and the next one is quite another.
+        # Videos that are grey have three equal colours.
         time, colour = (frames.float().diff(dim=dim).abs().mean() for dim in (0, 1))
-        if colour < GREYER * time:
+        if 0 < colour < GREYER * time:
             return "has nearly grey pictures that change a lot: (3, T, H, W) instead of (T, 3, H, W)?"
     return ""
 
