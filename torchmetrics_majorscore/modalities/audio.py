@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Generated and decoded audio overshoots a little, which is clipped as laion_clap clips it; int16 values as float are far
+# Generated and decoded audio overshoots a little, which is clipped as laion_clap clips it; int16 as float is far
 # above.
 LOUDEST = 10.0
 OVERSHOOT = 1.1
