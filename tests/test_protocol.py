@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -16,9 +17,11 @@ from safetensors.torch import save_file
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 from torchmetrics_majorscore.cli import main as cli
-from torchmetrics_majorscore.media import read_manifest
-from torchmetrics_majorscore.scoring import embed as module
+from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.media import read_clip, read_manifest
+from torchmetrics_majorscore.scoring import read
 from torchmetrics_majorscore.scoring.embed import embed_clips
+from torchmetrics_majorscore.scoring.encode import ClipEncoder
 from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
 from torchmetrics_majorscore.scoring.score import ScoreOptions
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
@@ -80,11 +83,9 @@ def world(tmp_path_factory):
 
 def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
     path, encoded = tmp_path / "made" / "e.safetensors", []
-    encode = module._encode
+    encode = ClipEncoder.encode
     monkeypatch.setattr(
-        module,
-        "_encode",
-        lambda scorer, batch, *rest: encoded.extend(r.entry.id for r in batch) or encode(scorer, batch, *rest),
+        ClipEncoder, "encode", lambda own, clips: encoded.extend(c.entry.id for c in clips) or encode(own, clips)
     )
     entries = read_manifest(world / "manifest.csv")
     assert len({entry.label for entry in entries}) > 1
@@ -152,19 +153,25 @@ def test_a_clip_that_cannot_be_read_has_no_value_but_a_reason(world, tmp_path, c
         ClipEmbeddings.load(tmp_path / "x.safetensors")
 
 
-def test_a_refused_batch_costs_only_the_clip_that_was_refused(world, tmp_path, monkeypatch):
+def test_a_refused_batch_costs_only_the_sound_that_was_refused(world, tmp_path, monkeypatch):
     entries = read_manifest(world / "manifest.csv")[:2]
     whole = embed_clips(entries, tmp_path / "whole.safetensors", TINY)
-    inputs = module.ClipScorer.inputs
+    encode, long = SharedEncoder.encode, read_clip(entries[0].video).waveform.shape[1]
 
-    def refuse(scorer, batch):
-        if any(read.entry.id == entries[0].id for read in batch):
-            raise ValueError("Expected another clip.")
-        return inputs(scorer, batch)
+    def refuse(shared, modality, batch, *rest):
+        if modality == "audio" and any(len(sound) == long for sound in batch):
+            raise RuntimeError("Expected another sound.")
+        return encode(shared, modality, batch, *rest)
 
-    monkeypatch.setattr(module.ClipScorer, "inputs", refuse)
+    def shorten(video, *rest, **options):
+        clip = read_clip(video, *rest, **options)
+        return clip if video == entries[0].video else replace(clip, waveform=clip.waveform[:, :-1])
+
+    monkeypatch.setattr(SharedEncoder, "encode", refuse)
+    monkeypatch.setattr(read, "read_clip", shorten)
     known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
-    assert known.errors == {entries[0].id: "Expected another clip."}
+    assert known.errors == {entries[0].id: "audio: Expected another sound."}
     for name, vector in known.vectors.items():
-        assert vector[0].isnan().all()
-        assert torch.equal(vector[1], whole.vectors[name][1])
+        assert vector[0].isnan().all() == name.endswith("audio")
+        if not name.endswith("audio"):
+            assert torch.equal(vector, whole.vectors[name])

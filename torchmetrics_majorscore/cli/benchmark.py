@@ -36,14 +36,14 @@ def _benchmark(options: argparse.Namespace) -> int:
 
     from torchmetrics_majorscore.media import read_manifest
     from torchmetrics_majorscore.scoring.embed import embed_clips
+    from torchmetrics_majorscore.scoring.encode import EncodeOptions
     from torchmetrics_majorscore.scoring.protocol import run_protocol, write_sets
-    from torchmetrics_majorscore.scoring.score import ScoreOptions
 
     entries = read_manifest(options.manifest, options.folder)
     without = [entry.id for entry in entries if not entry.text]
     captioned = [entry for entry in entries if entry.text]
     with tqdm(total=len(captioned), unit="clip") as bar:
-        how = ScoreOptions(baseline=True, **encoding(options))
+        how = EncodeOptions(baseline=True, **encoding(options))
         embeddings = embed_clips(captioned, options.output, how, bar.update)
     labels = [entry.label or str(entry.text) for entry in captioned]
     ids = [entry.id for entry in captioned]

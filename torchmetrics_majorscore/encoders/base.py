@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -19,7 +19,10 @@ class JointEncoder(Protocol):
     - ``encode_text``: list of str;
     - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``.
 
-    The batch is on the metric's device. The embedding of a sample must not depend on its neighbours.
+    The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
+    ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
+    that a long clip is never whole in memory. For words on samples that it encodes though they look like a mistake, it
+    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark.
     """
 
     name: str
@@ -29,7 +32,7 @@ class JointEncoder(Protocol):
     """Rate in Hz at which ``encode_audio`` takes waveforms."""
 
 
-def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) -> Tensor:
+def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor | Iterable[Tensor], size: int) -> Tensor:
     """Run a network over a batch, always on exactly ``size`` rows.
 
     Matrix products choose their blocking by shape, so a row's last bits depend on how many rows stand beside it. With
@@ -37,16 +40,22 @@ def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: i
 
     Args:
         network: maps (size, ...) to (size, D), row by row.
-        batch: shape (N, ...).
+        batch: shape (N, ...), N >= 1, or its pieces one after the other, of which no more than needed are kept.
         size: rows per call.
 
     Returns:
         Outputs, shape (N, D).
     """
-    outputs = []
-    for rows in torch.split(batch, size):
-        filler = rows[-1:].expand(size - len(rows), *rows.shape[1:])
-        outputs.append(network(torch.cat([rows, filler]))[: len(rows)])
+    outputs: list[Tensor] = []
+    waiting: Tensor | None = None
+    for piece in (batch,) if isinstance(batch, Tensor) else batch:
+        waiting = piece if waiting is None else torch.cat([waiting, piece])
+        while len(waiting) >= size:
+            outputs.append(network(waiting[:size].contiguous()))
+            waiting = waiting[size:]
+    if waiting is not None and len(waiting):
+        filler = waiting[-1:].expand(size - len(waiting), *waiting.shape[1:])
+        outputs.append(network(torch.cat([waiting, filler]))[: len(waiting)])
     return torch.cat(outputs)
 
 

@@ -4,7 +4,7 @@ Source: Wang et al., "Connecting Multi-modal Contrastive Representations", NeurI
 CLIP-side head, audio through the CLAP-side head; vectors have unit norm in front of a head and behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
@@ -61,6 +61,7 @@ class CMCR(nn.Module):
     """
 
     modalities = ("video", "text", "audio")
+    streams = True
 
     def __init__(self, clip: clip.CLIP, clap: clap.CLAP, name: str) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class CMCR(nn.Module):
         self.sample_rate = clap.sample_rate
         self.eval().requires_grad_(False)
 
-    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_video(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
         return self.clip.encode_video(batch)
 
@@ -78,9 +79,13 @@ class CMCR(nn.Module):
         """Encode captions, see :meth:`.clip.CLIP.encode_text`."""
         return self.clip.encode_text(batch)
 
-    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
         return self.clap.encode_audio(batch)
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are cut, see :meth:`.clip.CLIP.remark_text`."""
+        return self.clip.remark_text(batch)
 
 
 def load_heads(weights: Weights) -> Heads:

@@ -100,6 +100,15 @@ class SharedEncoder:
             raise ValueError(f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), got {got}.")
         return embeddings.detach().float()
 
+    def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
+        """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
+        found: dict[int, str] = getattr(self.on(device), f"remark_{modality}", lambda _: {})(batch)
+        return found
+
+    def streams(self, device: torch.device) -> bool:
+        """Tell whether the encoder takes pieces of frames or of a waveform in place of one tensor."""
+        return bool(getattr(self.on(device), "streams", False))
+
     def forward(self, *inputs: Any) -> Tensor:
         """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
         return self.encode(*inputs)

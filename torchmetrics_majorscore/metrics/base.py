@@ -18,6 +18,7 @@ from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
+from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
@@ -58,6 +59,7 @@ class SimilarityMetric(RowMetric):
         self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
         self.conditions = conditions
         self._spaces = tuple(spaces)
+        self._said: set[tuple[str, str]] = set()
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
         if apart := [pair for pair in self._pairs if pair not in every]:
             names = ", ".join("-".join(pair) for pair in every)
@@ -151,6 +153,7 @@ class SimilarityMetric(RowMetric):
             def run(items: list[Any], name: str = name) -> Tensor:
                 prepare, rate = MODALITIES[name].prepare, self.rates.get(name)
                 prepared = [prepare(item, rate, encoder, self.device) for item in items]
+                self._say_once(name, encoder.remark(name, prepared, self.device))
                 return encoder.encode(name, prepared, self.device, asker=id(self)).to(self.device)
 
             if self.conditions and MODALITIES[name].condition:
@@ -160,6 +163,13 @@ class SimilarityMetric(RowMetric):
             embeddings[name] = encoded.new_full((len(samples[name]), encoded.shape[1]), math.nan)
             embeddings[name][present] = encoded
         return embeddings
+
+    def _say_once(self, name: str, remarks: Mapping[int, str]) -> None:
+        for remark in remarks.values():
+            kind = name, remark.partition(" (")[0]  # in brackets stands what one sample has
+            if kind not in self._said:
+                self._said.add(kind)
+                warnings.warn(f"{name} {remark}.", stacklevel=6)
 
     def _similarities(self, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
         """Take the cosines of all pairs, float32 (count, K); NaN where a modality has no embeddings."""
@@ -236,18 +246,12 @@ class SimilarityMetric(RowMetric):
     @property
     def signature(self) -> str:
         """Every choice that moves the value, in one line to print beside it; builds the encoder."""
-        return "|".join([type(self).__name__.lower(), *self._signature()])
-
-    def _signature(self) -> list[str]:
-        from torchmetrics_majorscore import __version__
-
         encoders = [space.encoder for space in self._spaces if space.encoder]
-        names = "+".join(encoder.name for encoder in encoders) or "given"
-        pairs = "+".join(map("-".join, self._pairs))
-        pools = {encoder.pool for encoder in encoders if encoder.pool}
-        frames = [*(["fps:1"] if encoders else []), *(f"pool:{pool.removesuffix('_head')}" for pool in pools)]
-        frames += ["precision:bf16"] if any(encoder.precision == "bf16" for encoder in encoders) else []
-        return [f"enc:{names}", f"pairs:{pairs}", *frames, f"v:{__version__}"]
+        return signature(type(self).__name__.lower(), encoders, self._pairs, self._signature_choices())
+
+    def _signature_choices(self) -> list[str]:
+        """Give the choices of a subclass that move its value."""
+        return []
 
 
 def _refuse_resampling() -> None:

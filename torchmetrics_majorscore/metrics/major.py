@@ -51,9 +51,8 @@ class CombinedSimilarity(SimilarityMetric):
     def _choices(self) -> list[object]:
         return [*super()._choices(), self.combine, self.absolute]
 
-    def _signature(self) -> list[str]:
-        encoder, pairs, *rest = super()._signature()
-        return [encoder, pairs, f"comb:{self.combine}", *(["abs"] if self.absolute else []), *rest]
+    def _signature_choices(self) -> list[str]:
+        return [f"comb:{self.combine}", *(["abs"] if self.absolute else [])]
 
 
 class MAJORScore(CombinedSimilarity):
