@@ -96,7 +96,19 @@ def run_raw(rank: int, world: int) -> dict:
     return {name: bits(value) for name, value in scores.compute().items()}
 
 
+class OfWeights(MAJORScore):
+    """Given embeddings, taken for those of an encoder whose weights have this digest."""
+
+    def __init__(self, digest: bytes) -> None:
+        super().__init__(encoder=None)
+        self.digest = digest
+
+    def append_rows(self, ids, similarities, weights) -> None:
+        super().append_rows(ids, similarities, self.digest)
+
+
 MISMATCHES = {
+    "content": [lambda digest=digest: OfWeights(digest) for digest in (b"weights1", b"weights2")],
     "weights": [lambda seed=seed: MAJORScore(encoder=TinyEncoder(seed), **RAW) for seed in (0, 1)],
     "sample_rate": [lambda r=r: MAJORScore(encoder=TinyEncoder(), sample_rate=r, fps=FPS) for r in (8_000, 16_000)],
     "fps": [lambda fps=fps: FairScore(TinyEncoder(), sample_rate=SAMPLE_RATE, fps=fps) for fps in (8, 25)],

@@ -10,6 +10,8 @@ from recorder import E2, INF, NAN, Recorder, batch, embeddings, metric, odd, sim
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 
+pytestmark = pytest.mark.filterwarnings("ignore:update after compute without reset")
+
 # A mistake in the whole batch: the call raises, and nothing of the batch is kept.
 WAVEFORMS, FRAMES = "audio (B, S), (B, C, S) or a list of waveforms", "video (B, T, 3, H, W) or a list of (T, 3, H, W)"
 RANGE = "Expected float video in [0, 1], got values from "
@@ -185,3 +187,31 @@ def test_forward_of_a_bad_batch_keeps_the_rows_before_it(make):
         with pytest.raises((ValueError, RuntimeError), match=r"Expected float video|have no value"):
             m(**bad)
     assert {"x", "y"} <= set(m.rows()["id"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_modality_that_a_whole_batch_lacks_under_another_default_dtype(dtype):
+    m, mute, whole = metric(nan_strategy="ignore"), batch(text=["", "", ""]), batch()
+    torch.set_default_dtype(dtype)
+    try:
+        m.update(**mute)
+        m.update(**whole)
+        value = m.compute()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    alone = metric()
+    alone.update(**whole)
+    assert torch.equal(value, alone.compute())
+    assert len(m.rows()["id"]) == 6
+
+
+def test_an_encoder_whose_embeddings_have_two_widths_leaves_no_half_row():
+    m = metric()
+    encoder = m.encoder.on(torch.device("cpu"))
+    encoder.encode_audio = lambda waveforms: torch.ones(len(waveforms), 4)
+    with pytest.raises(ValueError, match="shape"):
+        m.update(**batch(), ids=[0, 1, 2])
+    del encoder.encode_audio
+    m.update(**batch(), ids=[3, 4, 5])
+    assert m.rows()["id"] == [3, 4, 5]
+    assert m.compute().isfinite()

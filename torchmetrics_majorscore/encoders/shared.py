@@ -219,7 +219,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
     return SharedEncoder(
-        f"{portable_key}|{source.folder}",
+        "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
         portable_key,
         entry.modalities,
         entry.sample_rate,

@@ -101,6 +101,21 @@ class SimilarityMetric(RowMetric):
         else:
             raise ValueError("Expected either raw inputs or embeddings, got both.")
         self.append_rows(ids_to_int64(ids, count), self._similarities(embeddings, count), names)
+        self._warn_of_union()
+
+    def _filter_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        """Take what ``update`` knows out of what a collection is given for all of its metrics."""
+        known = {"ids", "embeddings", *(modality for space in self._spaces for modality in space.modalities)}
+        return {name: value for name, value in kwargs.items() if name in known}
+
+    def _warn_of_union(self) -> None:
+        if self._computed_rows and len(self.ids) > 1:
+            self._computed_rows = False
+            warnings.warn(
+                "update after compute without reset: the next value is over the rows before and those from here on; "
+                "one metric for two dataloaders? give each its own.",
+                stacklevel=4,
+            )
 
     def encode(self, *, ids: Sequence[int | str] | Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
         """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
@@ -195,6 +210,7 @@ class SimilarityMetric(RowMetric):
         Raises:
             RuntimeError: with ``nan_strategy="error"``, a sample without a value.
         """
+        self._computed_rows = not self._in_forward
         _, similarities = self._unique_rows()
         scores = self._score(similarities[:, self._columns].double())
         values = scores[~scores.isnan()].tolist()

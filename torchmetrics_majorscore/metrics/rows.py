@@ -42,6 +42,7 @@ class RowMetric(Metric):
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
         self.all_pairs = list(pairs)
+        self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
@@ -76,7 +77,9 @@ class RowMetric(Metric):
         first = torch.ones(len(ids), dtype=torch.bool, device="cpu")
         first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
         self._warn_of_conflicts(ids, similarities, first)
-        back = order[first].argsort()
+        # Samples stand where their ids came first.
+        came = torch.full((int(first.sum()),), len(order), device="cpu")
+        back = came.scatter_reduce(0, first.cumsum(0) - 1, order, "amin").argsort()
         return ids[first][back], similarities[first][back]
 
     def _no_rows(self) -> tuple[Tensor, Tensor]:
@@ -172,6 +175,7 @@ class RowMetric(Metric):
             raise TorchMetricsUserError("Expected an unsynced metric in forward, got a synced one: call unsync first.")
         ids, similarities = self.ids, self.similarities
         self.ids, self.similarities, self._to_sync = [], [], self.dist_sync_on_step
+        self._in_forward = True
         try:
             self.update(*args, **kwargs)
             ids, similarities = ids + self.ids, similarities + self.similarities
@@ -179,6 +183,7 @@ class RowMetric(Metric):
         finally:
             self.ids, self.similarities = ids, similarities
             self._to_sync, self._computed = self.sync_on_compute, None
+            self._in_forward = False
         return self._forward_cache
 
     @contextmanager
@@ -244,6 +249,7 @@ class RowMetric(Metric):
         # torchmetrics clears lists in place; in a compute group they are shared, and a forward of one metric would
         # take the rows of the others away.
         self.ids, self.similarities = [], []
+        self._computed_rows = False
         super().reset()
 
     def _apply(  # type: ignore[override]
