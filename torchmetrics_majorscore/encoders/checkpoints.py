@@ -5,6 +5,7 @@ A local folder takes the public files under their public names:
 ==================== ============================================================================================
 ``clip``             ``open_clip_model.safetensors`` (open_clip keys) or ``model.safetensors`` (Hugging Face keys)
 ``clap``             ``630k-fusion-best.safetensors`` or ``630k-fusion-best.pt`` (laion_clap)
+``any-clap``         the same, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
 ==================== ============================================================================================
@@ -69,7 +70,7 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
     names = {file: CHECKPOINTS[file].names if file in CHECKPOINTS else (file,) for file in files}
     here = {file: [folder / name for name in names[file] if (folder / name).is_file()] for file in files}
     found = {file: paths[0] for file, paths in here.items() if paths}
-    missing = [" or ".join(names[file]) for file in files if file not in found]
+    missing = [" or ".join(names[file][:2]) for file in files if file not in found]
     if missing:
         raise FileNotFoundError(f"The weights folder {folder} lacks {'; '.join(missing)}.")
     seeded = (folder / "SEEDED").is_file()

@@ -100,10 +100,10 @@ def load_heads(weights: Weights) -> Heads:
 
 def load(weights: Weights, pool: Pool) -> CMCR:
     """Build C-MCR from its three checkpoints."""
-    heads = load_heads(weights)
+    heads, network = load_heads(weights), clap.load_network(weights)
     parts = (
         clip.CLIP(clip.load_network(weights), heads.Head_B, pool),
-        clap.CLAP(clap.load_network(weights), heads.Head_A),
+        clap.CLAP(network, heads.Head_A, mel=clap.mel_of(network)),
     )
     digest = state_digest(nn.ModuleList(parts))
     return CMCR(*parts, name=f"c-mcr{'-seeded' if weights.seeded else ''}@{digest}")

@@ -238,7 +238,13 @@ def _in_precision(encoder: Any, precision: Precision) -> JointEncoder:
     return built
 
 
-def _by_object(encoder: JointEncoder) -> SharedEncoder:
+def _by_object(encoder: Any) -> SharedEncoder:
+    # laion_clap's class, known by its name: importing it asks the network for tokenizers.
+    if any(kind.__module__ == "laion_clap.hook" for kind in type(encoder).__mro__):
+        from torchmetrics_majorscore.encoders.clap import from_clap_module
+
+        with clean_build():
+            encoder = from_clap_module(encoder)
     if isinstance(encoder, type):
         raise TypeError(
             f"Expected an encoder object, got the class {encoder.__qualname__}: pass {encoder.__qualname__}()."
