@@ -3,8 +3,7 @@
 How a waveform is prepared stands in ``mel.py``, how its network is run in ``htsat.py``.
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +41,7 @@ class CLAP(Tower):
     """
 
     modalities = ("text", "audio")
+    streams = True
 
     def __init__(
         self, network: nn.Module, head: nn.Module | None = None, tokenizer: Any = None, mel: MelOptions = MEL
@@ -55,11 +55,12 @@ class CLAP(Tower):
         self.name = "clap"
         self.eval().requires_grad_(False)
 
-    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode waveforms of any length.
 
         Args:
-            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1; values beyond [-1, 1] are clipped.
+            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1; values beyond [-1, 1] are clipped. Or such
+                pieces of one waveform, read once.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
@@ -79,14 +80,11 @@ class CLAP(Tower):
         """Encode captions with CLAP's own text tower (RoBERTa), as they are.
 
         Args:
-            batch: captions; over 77 tokens they are cut, as laion_clap does, with a warning.
+            batch: captions; over 77 tokens they are cut, as laion_clap does, see :meth:`remark_text`.
 
         Returns:
             Unit-norm embeddings, float32, (B, 512), in CLAP's own space.
         """
-        longest = max(len(ids) for ids in self.tokenizer(list(batch))["input_ids"])
-        if longest > LONGEST_TEXT:
-            warnings.warn(f"A caption of {longest} tokens is cut to {LONGEST_TEXT}.", stacklevel=2)
         tokens = self.tokenizer(
             list(batch), padding="max_length", truncation=True, max_length=LONGEST_TEXT, return_tensors="pt"
         )
@@ -94,6 +92,12 @@ class CLAP(Tower):
         return encode_by_length(
             self._texts, tokens["input_ids"].to(device), tokens["attention_mask"].sum(dim=-1).tolist()
         )
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        lengths = [len(ids) for ids in self.tokenizer(list(batch))["input_ids"]]
+        long = {place: length for place, length in enumerate(lengths) if length > LONGEST_TEXT}
+        return {place: f"has {length} tokens and is cut to {LONGEST_TEXT}" for place, length in long.items()}
 
     def _texts(self, tokens: Tensor) -> Tensor:
         attended = (tokens != self.tokenizer.pad_token_id).long()

@@ -7,7 +7,9 @@ each is the middle, so that a waveform has one embedding.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -64,23 +66,28 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(options.n_fft))
         self.register_buffer("bands", mel_bands(options))
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor | Iterable[Tensor]) -> Tensor:
         """Compute the mels of one waveform.
 
         Args:
-            waveform: shape (S,), float32, S >= 1; values beyond [-1, 1] are clipped.
+            waveform: shape (S,), float32, S >= 1; values beyond [-1, 1] are clipped. Or such pieces of it, read once.
 
         Returns:
             Shape (1, frames, n_mels), in dB; of a longer waveform, with fusion, (4, frames, n_mels): the shrunk whole
             and three chunks.
         """
         samples, frames = self.options.samples, self.options.frames
+        pieces = iter([waveform] if isinstance(waveform, Tensor) else waveform)
         if not self.options.fusion:
-            start = max(len(waveform) - samples, 0) // 2
-            waveform = waveform[start : start + samples]
-        mel = self.mel(fill(to_16_bit(waveform), samples))
-        if len(mel) == frames:
-            return mel[None]
+            whole = torch.cat(list(pieces))
+            start = max(len(whole) - samples, 0) // 2
+            pieces = iter([whole[start : start + samples]])
+        first = next(pieces)
+        while len(first) < samples + self.options.hop_length and (piece := next(pieces, None)) is not None:
+            first = torch.cat([first, piece])
+        if len(first) < samples + self.options.hop_length:
+            return self.mel(fill(to_16_bit(first), samples))[None]
+        mel = torch.cat(list(self._long_mel(chain([first], pieces))))
         # No antialiasing: torchvision's resize had none when the network was trained.
         shrunk = interpolate(mel[None, None], size=(frames, mel.shape[1]), mode="bilinear", antialias=False)[0]
         chunks = [mel[start : start + frames] for start in chunk_starts(len(mel), frames)]
@@ -88,9 +95,30 @@ class LogMel(nn.Module):
 
     def mel(self, waveform: Tensor) -> Tensor:
         """Compute the log-mel (T, n_mels) of a waveform (S,) as it is."""
+        reach = self.options.n_fft // 2
+        return self._frames(pad(waveform[None], (reach, reach), mode="reflect")[0])
+
+    def _long_mel(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Compute the log-mel of a long waveform, as many frames at a time as a chunk has: 26 KB a second are kept."""
+        options, reach = self.options, self.options.n_fft // 2
+        step = options.frames * options.hop_length
+        waiting: Tensor | None = None
+        for piece in pieces:
+            rounded = to_16_bit(piece)
+            if waiting is None:
+                waiting = pad(rounded[None], (reach, 0), mode="reflect")[0]
+            else:
+                waiting = torch.cat([waiting, rounded])
+            while len(waiting) >= step + 2 * options.n_fft:  # what the last frames are reflected in stays
+                yield self._frames(waiting[: step - options.hop_length + options.n_fft])
+                waiting = waiting[step:]
+        if waiting is not None:
+            yield self._frames(pad(waiting[None], (0, reach), mode="reflect")[0])
+
+    def _frames(self, padded: Tensor) -> Tensor:
         options = self.options
         spectrum = torch.stft(
-            waveform, options.n_fft, options.hop_length, window=self.window, pad_mode="reflect", return_complex=True
+            padded, options.n_fft, options.hop_length, window=self.window, center=False, return_complex=True
         )
         power = spectrum.abs().pow(2.0).T @ self.bands
         return 10.0 * power.clamp(min=FLOOR).log10()

@@ -1,6 +1,7 @@
 """Sample rate conversion on the waveform's own device, as the resampler does that CLAP was trained behind."""
 
 import math
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -58,21 +59,52 @@ def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
     """
     if source_rate == target_rate:
         return waveform
+    return torch.cat(list(resample_pieces([waveform], source_rate, target_rate)))
+
+
+def resample_pieces(pieces: Iterable[Tensor], source_rate: int, target_rate: int) -> Iterator[Tensor]:
+    """Convert a mono waveform that comes in pieces, as :func:`resample` does it whole, bit for bit.
+
+    Args:
+        pieces: shape (S_i,), float32, one after the other; at least one sample in all.
+        source_rate: their rate in Hz.
+        target_rate: wanted rate in Hz.
+
+    Yields:
+        Pieces of the result.
+    """
+    if source_rate == target_rate:
+        yield from pieces
+        return
     divisor = math.gcd(source_rate, target_rate)
     up, down = target_rate // divisor, source_rate // divisor
     # Blocks and their margins are so many times `down` samples here and `up` samples there.
     margin = math.ceil(low_pass(up, down).half_width * max(1.0, down / up) / down)
     size = 1 << max(8 * margin, BLOCK // max(up, down)).bit_length() - 1
     hop = (size - 2 * margin) * down
-    gain = _gain(up, down, size, waveform.device)
-    padded = pad(waveform, (margin * down, margin * down + -len(waveform) % hop))
-    parts = []
-    for blocks in padded.unfold(0, size * down, hop).split(max(1, SAMPLES_PER_CALL // (size * max(up, down)))):
-        spectra = torch.fft.rfft(blocks.to(gain.dtype))[:, : len(gain)] * gain
-        parts.append(torch.fft.irfft(spectra, size * up)[:, margin * up : -margin * up].flatten().float())
-    length = math.ceil(len(waveform) * (float(target_rate) / source_rate))
-    rounded = (2 * len(waveform) * up + down) // (2 * down)  # what soxr gives; librosa adds zeros
-    return pad(torch.cat(parts)[:rounded], (0, length - rounded))
+    count = max(1, SAMPLES_PER_CALL // (size * max(up, down)))
+    seen = given = 0
+    waiting: Tensor | None = None
+
+    def convert(padded: Tensor) -> Tensor:
+        gain = _gain(up, down, size, padded.device)
+        spectra = torch.fft.rfft(padded.unfold(0, size * down, hop).to(gain.dtype))[:, : len(gain)] * gain
+        return torch.fft.irfft(spectra, size * up)[:, margin * up : -margin * up].flatten().float()
+
+    for piece in pieces:
+        seen += len(piece)
+        waiting = pad(piece, (margin * down, 0)) if waiting is None else torch.cat([waiting, piece])
+        while len(waiting) >= (whole := count * hop + 2 * margin * down):
+            part = convert(waiting[:whole])
+            given += len(part)
+            yield part
+            waiting = waiting[count * hop :]
+    if waiting is None:
+        return
+    rest = convert(pad(waiting, (0, margin * down + -(len(waiting) - margin * down) % hop)))
+    length = math.ceil(seen * (float(target_rate) / source_rate))
+    rounded = (2 * seen * up + down) // (2 * down)  # what soxr gives; librosa adds zeros
+    yield pad(rest[: rounded - given], (0, length - rounded))
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clap import CLAP
-from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions
+from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions, remark_cut
 from torchmetrics_majorscore.encoders.cmcr import CMCR, Heads
 from torchmetrics_majorscore.encoders.mel import MelOptions
 from torchmetrics_majorscore.encoders.shared import state_digest
@@ -69,6 +69,10 @@ class TinyCLAP(CLAP):
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions, see :func:`.clip.encode_captions`; in CLAP's own space, or the joint one with a head."""
         return encode_captions(self.network.text, self.tokenizer, batch, self._project, self.running)
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        return remark_cut(self.tokenizer, batch)
 
     def _audio(self, mels: Tensor) -> Tensor:
         embedded = nn.functional.normalize(self.network.audio(mels.flatten(0, 1)).float(), dim=-1)
