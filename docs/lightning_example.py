@@ -14,12 +14,12 @@ from pathlib import Path
 from zlib import crc32
 
 import torch
-import torchaudio.functional as audio
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from torchmetrics_majorscore import FairScore, MAJORScore, load_encoder
+from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.media import read_clip, read_manifest
 
 SAMPLE_RATE, FPS = 16_000, 2
@@ -88,7 +88,7 @@ def read_clips(manifest: Path, count: int) -> list[dict]:
         clip = read_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=entry.end)
         waveform = clip.waveform
         if waveform is not None:
-            waveform = audio.resample(waveform.mean(dim=0), clip.sample_rate, SAMPLE_RATE)
+            waveform = resample(waveform.mean(dim=0), clip.sample_rate, SAMPLE_RATE)
         clips.append({"id": entry.id, "text": entry.text, "frames": clip.frames, "waveform": waveform})
     return clips
 

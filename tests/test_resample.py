@@ -47,7 +47,7 @@ def test_a_rate_without_a_common_divisor_is_resampled(rate):
 
     def tones(at):
         t = torch.arange(3 * at, dtype=torch.float64) / at
-        return sum(0.2 * torch.sin(2 * torch.pi * hertz * t + hertz) for hertz in (101.3, 997.1, 3511.7)).float()
+        return sum(0.2 * torch.sin(2 * torch.pi * hertz * t + hertz) for hertz in (101.3, 997.1, 2011.7)).float()
 
     ours = resample(tones(rate), rate, 48_000)
     assert len(ours) == 144_000

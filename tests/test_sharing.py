@@ -221,7 +221,6 @@ def test_metrics_that_differ_are_not_merged(options, first):
 
 @pytest.mark.parametrize("first", FIRST)
 def test_metrics_with_different_sample_rates_are_not_merged(first):
-    pytest.importorskip("torchaudio")
     options = [{"encoder": TinyEncoder(), "sample_rate": rate} for rate in (SAMPLE_RATE, SAMPLE_RATE // 2)]
     check_no_merge(ours, options, FIRST[first])
 

@@ -26,7 +26,12 @@ MEL = MelOptions()
 AUDIOS_PER_CALL = 4
 LONGEST_TEXT = 77
 VOCABULARY = 50_265
-ROBERTA = {"vocab_size": VOCABULARY, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+ROBERTA: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+}
 DIM = 512
 
 

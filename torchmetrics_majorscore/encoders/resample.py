@@ -89,7 +89,8 @@ def resample_pieces(pieces: Iterable[Tensor], source_rate: int, target_rate: int
     def convert(padded: Tensor) -> Tensor:
         gain = _gain(up, down, size, padded.device)
         spectra = torch.fft.rfft(padded.unfold(0, size * down, hop).to(gain.dtype))[:, : len(gain)] * gain
-        return torch.fft.irfft(spectra, size * up)[:, margin * up : -margin * up].flatten().float()
+        part: Tensor = torch.fft.irfft(spectra, size * up)[:, margin * up : -margin * up].flatten().float()
+        return part
 
     for piece in pieces:
         seen += len(piece)
@@ -119,8 +120,9 @@ def _gain(up: int, down: int, size: int, device: torch.device) -> Tensor:
         taps = torch.special.sinc(CUTOFF * times) * torch.special.i0(beta * (1.0 - (times / half_width) ** 2).sqrt())
         kernel = torch.zeros(size * down, dtype=torch.float64)
         kernel[at] = taps / taps.sum()
-        gain = torch.fft.rfft(kernel).real[: size * min(up, down) // 2 + 1] * (up / down)
+        gain: Tensor = torch.fft.rfft(kernel).real[: size * min(up, down) // 2 + 1] * (up / down)
         shares = torch.linspace(0.0, 1.0, len(gain), dtype=torch.float64)
         # Transforms of lengths with a large prime factor, as of 47 999 Hz, lose three digits in float32.
         dtype = torch.float32 if max(up, down) < 1000 else torch.float64
-        return (gain * (1.0 - droop * shares**DROOP_POWER)).to(device, dtype)
+        gain = gain * (1.0 - droop * shares**DROOP_POWER)
+        return gain.to(device, dtype)
