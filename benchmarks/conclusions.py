@@ -26,7 +26,7 @@ from machine import versions
 
 from torchmetrics_majorscore.cli.main import main as majorscore
 from torchmetrics_majorscore.statistics.consistency import derange
-from torchmetrics_majorscore.statistics.duplicates import near_duplicates
+from torchmetrics_majorscore.tables.duplicates import list_duplicates
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.write import ScoreTable
 
@@ -144,7 +144,7 @@ def found_as_duplicates(folder: Path) -> Iterator[str]:
         known = ClipEmbeddings.load(manifest.with_suffix(".safetensors"))
         for names in (["video", "audio"], ["clip_video"], ["clap_audio"], ["clip_video", "clap_audio"]):
             for threshold in (0.9, 0.95, 0.98):
-                pairs = near_duplicates(known, threshold=threshold, names=names)
+                pairs = list_duplicates(known, threshold=threshold, names=names)
                 hits = sum(other == f"again-{one}" for one, other in zip(pairs.index, pairs["other"], strict=True))
                 cells = (quality, " and ".join(names), threshold, len(pairs), hits, f"{hits / AGAIN:.3f}")
                 yield f"| {' | '.join(map(str, cells))} |"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 from types import ModuleType
 
@@ -150,6 +151,27 @@ def test_report_passes_its_options_on(tmp_path, monkeypatch, capsys):
     (((paths, output), options),) = calls
     assert ({name: str(path) for name, path in paths.items()}, str(output)) == ({"a": "a.csv", "b": "b.csv"}, "r.html")
     assert {name: str(path) for name, path in options.items()} == more
+
+
+def test_commands_on_tables_never_import_torch(tmp_path):
+    tables(tmp_path)
+    (tmp_path / "m.csv").write_text("id,video,kind\n" + "".join(f"p/{i},{i}.mp4,k\n" for i in range(6)))
+    (tmp_path / "r.csv").write_text("id,model,rater,rating\np/0,old,ann,3\np/1,new,ann,4\n")
+    commands = [
+        "compare old.csv new.csv",
+        "rank old.csv --manifest m.csv --prompt kind",
+        "filter m.csv old.csv --quantile 0.5 --by-class kind",
+        "ratings sheet old.csv new.csv",
+        "ratings agree old.csv new.csv --ratings r.csv",
+        "overlap --test m.csv --train m.csv",
+    ]
+    probe = (
+        f"import sys; from torchmetrics_majorscore.cli.main import main\n"
+        f"for command in {commands}: assert main(command.split()) == 0, command\n"
+        f"assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_seeded_scores_are_said_to_mean_nothing(tmp_path, capsys):

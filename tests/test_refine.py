@@ -11,7 +11,7 @@ pytest.importorskip("pandas")
 
 from written_tables import frame
 
-from torchmetrics_majorscore.statistics.ranking import best_candidates, rank_candidates
+from torchmetrics_majorscore.tables.ranking import best_candidates, rank_candidates
 from torchmetrics_majorscore.tables.refine import judge, split_manifest
 
 NAN = math.nan

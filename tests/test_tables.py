@@ -13,8 +13,9 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 
-from torchmetrics_majorscore.statistics.comparison import compare_models, holm  # noqa: E402
-from torchmetrics_majorscore.statistics.consistency import bootstrap  # noqa: E402
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
+from torchmetrics_majorscore.statistics.comparison import holm  # noqa: E402
+from torchmetrics_majorscore.tables.comparison import compare_models  # noqa: E402
 from torchmetrics_majorscore.tables.read import name_tables, read_scores, read_tables  # noqa: E402
 from torchmetrics_majorscore.tables.render import render_table  # noqa: E402
 

@@ -25,7 +25,7 @@ def _add_compare(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.comparison import compare_models
+    from torchmetrics_majorscore.tables.comparison import compare_models
 
     tables, signature = read_tables(name_tables(options.tables))
     found = compare_models(tables, options.columns, options.seed)
@@ -55,8 +55,8 @@ def _add_rank(commands: Any) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.ranking import best_candidates, rank_candidates
     from torchmetrics_majorscore.tables.manifest import pick_column, read_rows
+    from torchmetrics_majorscore.tables.ranking import best_candidates, rank_candidates
 
     table, signature = read_scores(options.table)
     prompts = pick_column(read_rows(options.manifest), options.prompt) if options.manifest else None

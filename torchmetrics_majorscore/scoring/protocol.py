@@ -15,7 +15,8 @@ from torchmetrics_majorscore.functional import fair_score, major_score, pair_sim
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
 from torchmetrics_majorscore.statistics.balance import Balance, balance
-from torchmetrics_majorscore.statistics.consistency import Interval, bootstrap, compare, derange, relative_change
+from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
+from torchmetrics_majorscore.statistics.consistency import compare, derange, relative_change
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.write import ScoreTable

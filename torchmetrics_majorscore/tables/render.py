@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
+    from torchmetrics_majorscore.statistics.bootstrap import Interval
+
 Format = Literal["markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = ("markdown", "latex", "csv")
 
@@ -26,6 +28,11 @@ _LATEX = str.maketrans(
 )
 # An underscore inside a word is one already.
 _MARKDOWN = re.compile(r"[\\`*|<\[]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def interval_cells(name: str, interval: Interval) -> dict[str, float]:
+    """Give the three cells of a value with its interval."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def render_table(
