@@ -81,6 +81,7 @@ def _add_filter(commands: Any) -> None:
     judge.add_argument("--by-class", metavar="COLUMN", help="the quantile of each class; a column of the manifest")
     folder = "gets NAME.kept.csv and NAME.rejected.csv (default: the manifest's own, which relative paths start from)"
     judge.add_argument("-o", "--output", type=Path, help=folder)
+    judge.add_argument("--overwrite", action="store_true", help="replace files that have these names")
     judge.set_defaults(run=_filter)
 
 
@@ -88,7 +89,7 @@ def _filter(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.tables.refine import split_manifest
 
     table, signature = read_scores(options.table)
-    how = {name: getattr(options, name) for name in ("threshold", "quantile", "by_class")}
+    how = {name: getattr(options, name) for name in ("threshold", "quantile", "by_class", "overwrite")}
     parts = split_manifest(options.manifest, table, options.column, **how, folder=options.output)
     for part, (path, count) in parts.items():
         sys.stdout.write(f"{part} {count}: {path}\n")

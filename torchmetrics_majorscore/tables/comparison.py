@@ -29,8 +29,9 @@ class Comparison:
 
     Args:
         means: a row per generator: ``n`` common clips, and the mean of each column with its interval.
-        tests: a row per column and pair of generators a and b: ``difference``, the mean of a - b, with its paired
-            bootstrap interval, and the tests of :class:`.PairedComparison`, corrected over the pairs of a column.
+        tests: a row per column and pair of generators a and b, in the order of the tables: ``a_minus_b``, the mean of
+            the differences, with its paired bootstrap interval, and the tests of :class:`.PairedComparison`, corrected
+            over the pairs of a column.
         dropped: a row per clip that is not common to all: its ``reason`` and ``detail``.
     """
 
@@ -98,7 +99,7 @@ def _tests(values: Mapping[str, Any], name: str, seed: int) -> list[dict[str, An
     """Give the rows of all pairs of generators in one column."""
     return [
         {"column": name, "a": a, "b": b, "n": pair.difference.n}
-        | interval_cells("difference", pair.difference)
+        | interval_cells("a_minus_b", pair.difference)
         | {test: getattr(pair, test) for test in TESTS}
         for (a, b), pair in compare_pairs(values, seed).items()
     ]

@@ -71,6 +71,7 @@ def split_manifest(
     quantile: float | None = None,
     by_class: str | None = None,
     folder: Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, tuple[Path, int]]:
     """Write the rows of a manifest to two manifests, with the columns ``score`` and ``reason`` added.
 
@@ -86,29 +87,34 @@ def split_manifest(
         by_class: column of the manifest that has the classes.
         folder: gets ``NAME.kept.csv`` and ``NAME.rejected.csv``, or .tsv or .jsonl; None for the manifest's own, which
             relative paths start from.
+        overwrite: whether files that have these names are replaced.
 
     Returns:
         ``kept`` and ``rejected``, each with its file and number of clips.
 
     Raises:
         FileNotFoundError: there is no manifest.
-        ValueError: it is none or lacks the column of classes, or see :func:`judge`.
+        FileExistsError: there is a file with one of the names.
+        ValueError: it is none or lacks the column of classes, the table has none of its clips, or see :func:`judge`.
     """
     manifest = Path(manifest)
+    paths = {p: (folder or manifest.parent) / f"{manifest.stem}.{p}{manifest.suffix}" for p in ("kept", "rejected")}
+    for path in paths.values():
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"Expected a new file, got {path}, which exists: overwrite it, or name a folder.")
     rows = read_rows(manifest)
+    if not rows.keys() & set(table.index):
+        raise ValueError(f"Expected the table of {manifest}, got one that has none of its {len(rows)} clips.")
     classes = None if by_class is None else pick_column(rows, by_class)
     of_manifest = table[table.index.isin(list(rows))]
     judged = judge(of_manifest, column, threshold=threshold, quantile=quantile, classes=classes)
     found = dict(zip(judged.index, zip(judged["score"], judged["reason"], strict=True), strict=True))
-    parts: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
+    parts: dict[str, list[dict[str, Any]]] = {part: [] for part in paths}
     for clip, row in rows.items():
         score, reason = found.get(clip, (math.nan, "not scored"))
         added = {"score": None if math.isnan(score) else score, "reason": reason}
         parts["rejected" if reason else "kept"].append(row | added)
     columns = list(dict.fromkeys([*(name for row in rows.values() for name in row), "score", "reason"]))
-    written = {}
     for part, chosen in parts.items():
-        path = (folder or manifest.parent) / f"{manifest.stem}.{part}{manifest.suffix}"
-        write_rows(path, chosen, columns)
-        written[part] = (path, len(chosen))
-    return written
+        write_rows(paths[part], chosen, columns)
+    return {part: (path, len(parts[part])) for part, path in paths.items()}
