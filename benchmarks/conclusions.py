@@ -95,7 +95,7 @@ def found_by_filter(folder: Path) -> Iterator[str]:
         share = str(len(planted) / len(read(manifest)))
         for column in COLUMNS:
             for limit in (("--quantile", share), ("--quantile", share, "--by-class", "class")):
-                command("filter", str(manifest), str(table), "--column", column, *limit)
+                command("filter", str(manifest), str(table), "--column", column, *limit, "--overwrite")
                 rejected = {row["id"] for row in read(manifest.with_name(f"{manifest.stem}.rejected.csv"))}
                 hits = len(rejected & planted)
                 how = f"{len(planted)} of {len(read(manifest))}, {'same kind' if hard else 'another kind'}"
@@ -156,10 +156,10 @@ def write_large(folder: Path, rows: int, seed: int) -> Path:
     path.unlink(missing_ok=True)
     columns = ["similarity_video_text", "similarity_video_audio", "similarity_text_audio"]
     columns += ["majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"]
-    ScoreTable(path, columns, "majorscore|enc:random@0", [])
+    ScoreTable(path, columns, "majorscore|enc:random@0", {})
     values = np.random.default_rng(seed).normal(0.3, 0.1, (rows, len(columns)))
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},\n" for k, row in enumerate(values))
+        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},,,\n" for k, row in enumerate(values))
     return path
 
 
@@ -174,7 +174,7 @@ def costs(folder: Path, rows: int) -> Iterator[str]:
         "compare, two tables, one column": ("compare", one, two, "--columns", "majorscore_average"),
         "compare, two tables, all columns": ("compare", one, two),
         "rank": ("rank", one, "--best", "1", "--format", "csv"),
-        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder)),
+        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder), "--overwrite"),
         "report": ("report", one, "-o", str(folder / "large.html")),
     }
     for name, arguments in runs.items():
