@@ -17,7 +17,8 @@ from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.cmcr import Heads
 from torchmetrics_majorscore.functional import fair_score, major_score
 from torchmetrics_majorscore.statistics.balance import balance
-from torchmetrics_majorscore.statistics.consistency import auroc, bootstrap, derange, win_rate
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap
+from torchmetrics_majorscore.statistics.consistency import auroc, derange, win_rate
 from torchmetrics_majorscore.training.connector import Embeddings
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, KINDS, Scene, Split, unseen, with_wrong_attribute

@@ -16,7 +16,7 @@ from written_tables import COLUMNS, EVIL, SIGNATURE, page_rows, write_random  # 
 from torchmetrics_majorscore.report import figures  # noqa: E402
 from torchmetrics_majorscore.report.gallery import pick_clips  # noqa: E402
 from torchmetrics_majorscore.report.page import BASELINE, write_report  # noqa: E402
-from torchmetrics_majorscore.statistics.consistency import bootstrap  # noqa: E402
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 
 IDS = [f"clip-{k}" for k in range(40)]

@@ -1,17 +1,18 @@
 """``majorscore benchmark``: the consistency protocol on the clips of a manifest."""
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.cli.options import add_encoding, encoding
+from torchmetrics_majorscore.cli.printing import drawn, few, origin, print_notes, print_table
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.tables.read import MEANINGLESS, is_seeded
 
 SETS = ("consistent", "mispaired")
+SEPARATION = {"auroc": "AUROC", "win_rate": "win rate", "d_prime": "d'"}
+NOT_ABOVE = "A percentage is n/a where CLIPCLAP's mean is not above 0 with its whole interval."
 TABLE_II = ("mean_difference", "cohens_d", "t", "std_difference", "skewness")
 
 
@@ -38,56 +39,58 @@ def _benchmark(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.scoring.embed import embed_clips
     from torchmetrics_majorscore.scoring.encode import EncodeOptions
     from torchmetrics_majorscore.scoring.protocol import run_protocol, write_sets
+    from torchmetrics_majorscore.statistics.consistency import derange
 
     entries = read_manifest(options.manifest, options.folder)
-    without = [entry.id for entry in entries if not entry.text]
     captioned = [entry for entry in entries if entry.text]
+    ids, labels = [entry.id for entry in captioned], [entry.label or str(entry.text) for entry in captioned]
+    derange(labels, options.seed)  # an error now rather than after hours
     with tqdm(total=len(captioned), unit="clip") as bar:
         how = EncodeOptions(baseline=True, **encoding(options))
-        embeddings = embed_clips(captioned, options.output, how, bar.update)
-    labels = [entry.label or str(entry.text) for entry in captioned]
-    ids = [entry.id for entry in captioned]
+        embeddings, changed = embed_clips(captioned, options.output, how, bar.update)
     found = run_protocol(embeddings, ids, labels, options.seed)
-    failed = [entry.id for entry in captioned if entry.id in embeddings.errors]
-    lines = [f"{clip_id}: {embeddings.errors[clip_id]}" for clip_id in failed]
-    lines += [*protocol_lines(found), f"signature: {embeddings.signature}|seed:{options.seed}"]
-    lines += [f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}."] if without else []
+    for frame in protocol_tables(found):
+        print_table(frame, "markdown")
+        sys.stdout.write("\n")
+    n, dropped = next((i.n, i.dropped) for i in found["MAJORScore"].fairness.values())
+    notes = [f"{n} clips, each with its own caption and with one of another class; {dropped} without a value."]
+    notes += [f"{len(changed)} clips have changed and were encoded again, e.g. {changed[0]!r}."] if changed else []
+    if without := [entry.id for entry in entries if not entry.text]:
+        notes.append(f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}.")
+    failures = {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
+    notes += [f"{len(failures)} clips failed, in whole or in part.", *few(failures)] if failures else []
     if options.tables:
         paths = write_sets(embeddings, ids, labels, options.tables, options.seed)
-        lines.append(f"written: {' and '.join(map(str, paths.values()))}")
-    lines += [MEANINGLESS] if is_seeded(embeddings.signature) else []
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+        notes.append(f"written: {' and '.join(map(str, paths.values()))}, with all reasons")
+    print_notes(
+        [*notes, NOT_ABOVE, drawn(options.seed), *origin(f"{embeddings.signature}|seed:{options.seed}")], "markdown"
+    )
+    return 1 if failures else 0
 
 
-def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Lay out the results as Markdown tables."""
+def protocol_tables(found: dict[str, Any]) -> Iterator[Any]:
+    """Lay out the results as DataFrames: how scores separate the sets, the paper's percentages, balance."""
+    import pandas as pd
+
     from torchmetrics_majorscore.scoring.protocol import headline
+    from torchmetrics_majorscore.tables.render import interval_cells
 
-    percent = headline(found)
-    n, dropped = next((i.n, i.dropped) for method in found.values() for i in method.fairness.values())
-    yield f"{n} clips, each with its own caption and with one of another class; {dropped} without a value."
-    yield from ("", "| score | consistent | mispaired | above CLIPCLAP | AUROC | win rate | d' |")
-    yield "|---|---|---|---|---|---|---|"
+    rows = []
     for name, method in found.items():
         for combine, separation in method.separation.items():
-            means = [_interval(method.means[part, combine]) for part in SETS]
-            changes = ", ".join(_percent(percent[part, combine]) for part in SETS)
-            columns = [_interval(separation[key]) for key in ("auroc", "win_rate", "d_prime")]
-            above = changes if name == "MAJORScore" else ""
-            yield f"| {name} {combine} | {' | '.join([*means, above, *columns])} |"
-    yield from ("", f"| similarities | {' | '.join(TABLE_II)} | FairScore | standardised |", "|---|" + "---|" * 7)
+            cells = {part: method.means[part, combine] for part in SETS}
+            cells |= {title: separation[key] for key, title in SEPARATION.items()}
+            parts = [interval_cells(title, interval) for title, interval in cells.items()]
+            rows.append({"score": f"{name} {combine}"} | {k: v for part in parts for k, v in part.items()})
+    yield pd.DataFrame(rows).set_index("score")
+    if "CLIPCLAP" in found:
+        percent = pd.Series(headline(found)).unstack(level=0)
+        yield percent.rename_axis("MAJORScore above CLIPCLAP, in %")[list(SETS)]
+    rows = []
     for name, method in found.items():
         for part in SETS:
-            cells = [f"{getattr(method.balance[part], column):.4f}" for column in TABLE_II]
-            cells += [_interval(method.fairness[part]), _interval(method.fairness_standardised[part])]
-            yield f"| {name}, {part} | {' | '.join(cells)} |"
-    yield ""
-
-
-def _percent(value: float) -> str:
-    return "undefined (CLIPCLAP <= 0)" if math.isnan(value) else f"{value:+.2f} %"
-
-
-def _interval(interval: Any) -> str:
-    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+            own = {column: getattr(method.balance[part], column) for column in TABLE_II}
+            own |= interval_cells("FairScore", method.fairness[part])
+            own |= interval_cells("standardised", method.fairness_standardised[part])
+            rows.append({"similarities": f"{name}, {part}"} | own)
+    yield pd.DataFrame(rows).set_index("similarities")

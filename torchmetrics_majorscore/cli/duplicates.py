@@ -31,13 +31,13 @@ def add_commands(commands: Any) -> None:
 
 
 def _duplicates(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.duplicates import near_duplicates
+    from torchmetrics_majorscore.tables.duplicates import list_duplicates
     from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
     if len(options.embeddings) > 2:
         raise ValueError(f"Expected one or two files of embeddings, got {len(options.embeddings)}.")
     files = [ClipEmbeddings.load(path) for path in options.embeddings]
-    pairs = near_duplicates(*files, threshold=options.threshold, names=options.modalities)
+    pairs = list_duplicates(*files, threshold=options.threshold, names=options.modalities)
     print_table(pairs, options.format)
     found = [pairs["other"].nunique(), len(files[-1].ids)]
     notes = [
@@ -49,11 +49,11 @@ def _duplicates(options: argparse.Namespace) -> int:
 
 def _overlap(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.media import read_manifest
-    from torchmetrics_majorscore.statistics.overlap import overlaps
+    from torchmetrics_majorscore.tables.overlap import list_overlaps
 
     test, train = (
         {name: [entry.id for entry in read_manifest(path)] for name, path in name_tables(side).items()}
         for side in (options.test, options.train)
     )
-    print_table(overlaps(test, train, options.pattern), options.format)
+    print_table(list_overlaps(test, train, options.pattern), options.format)
     return 0

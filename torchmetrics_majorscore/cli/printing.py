@@ -28,6 +28,12 @@ def print_notes(notes: Sequence[str], form: str) -> None:
         sys.stdout.write("\n" + "".join(f"{start}{note}\n" for note in notes))
 
 
+def few(failures: Mapping[str, str], most: int = 5) -> list[str]:
+    """Give lines for the first of many failures, id to reason."""
+    lines = [f"  {clip_id}: {reason}" for clip_id, reason in list(failures.items())[:most]]
+    return [*lines, f"  and {len(failures) - most} more"] if len(failures) > most else lines
+
+
 def drawn(seed: int) -> str:
     """Say how intervals were drawn."""
     return f"In brackets: 95 % bootstrap intervals, 1000 resamples of clips, seed {seed}."

@@ -35,7 +35,7 @@ def _add_ratings(commands: Any) -> None:
 
 
 def _agree(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.agreement import agree, mean_opinions
+    from torchmetrics_majorscore.tables.agreement import agree, mean_opinions
     from torchmetrics_majorscore.tables.ratings import read_ratings
 
     tables, signature = read_tables(name_tables(options.tables))

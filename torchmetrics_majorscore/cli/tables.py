@@ -25,7 +25,7 @@ def _add_compare(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.comparison import compare_models
+    from torchmetrics_majorscore.tables.comparison import compare_models
 
     tables, signature = read_tables(name_tables(options.tables))
     found = compare_models(tables, options.columns, options.seed)
@@ -55,8 +55,8 @@ def _add_rank(commands: Any) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.statistics.ranking import best_candidates, rank_candidates
     from torchmetrics_majorscore.tables.manifest import pick_column, read_rows
+    from torchmetrics_majorscore.tables.ranking import best_candidates, rank_candidates
 
     table, signature = read_scores(options.table)
     prompts = pick_column(read_rows(options.manifest), options.prompt) if options.manifest else None
@@ -81,6 +81,7 @@ def _add_filter(commands: Any) -> None:
     judge.add_argument("--by-class", metavar="COLUMN", help="the quantile of each class; a column of the manifest")
     folder = "gets NAME.kept.csv and NAME.rejected.csv (default: the manifest's own, which relative paths start from)"
     judge.add_argument("-o", "--output", type=Path, help=folder)
+    judge.add_argument("--overwrite", action="store_true", help="replace files that have these names")
     judge.set_defaults(run=_filter)
 
 
@@ -88,7 +89,7 @@ def _filter(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.tables.refine import split_manifest
 
     table, signature = read_scores(options.table)
-    how = {name: getattr(options, name) for name in ("threshold", "quantile", "by_class")}
+    how = {name: getattr(options, name) for name in ("threshold", "quantile", "by_class", "overwrite")}
     parts = split_manifest(options.manifest, table, options.column, **how, folder=options.output)
     for part, (path, count) in parts.items():
         sys.stdout.write(f"{part} {count}: {path}\n")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.consistency import Array, Interval
+from torchmetrics_majorscore.statistics.bootstrap import Array, Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

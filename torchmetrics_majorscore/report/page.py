@@ -11,7 +11,8 @@ from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import Entry, read_manifest
 from torchmetrics_majorscore.report import figures
 from torchmetrics_majorscore.report.gallery import SECONDS, caption, make_groups
-from torchmetrics_majorscore.statistics.consistency import Interval, bootstrap, compare
+from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
+from torchmetrics_majorscore.statistics.consistency import compare
 from torchmetrics_majorscore.tables.read import (
     LOWER_IS_BETTER,
     MEANINGLESS,

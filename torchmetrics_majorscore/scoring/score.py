@@ -13,9 +13,10 @@ from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
 from torchmetrics_majorscore.scoring.encode import ClipEncoder, Encoded, EncodeOptions, batches
-from torchmetrics_majorscore.scoring.read import read_ahead
+from torchmetrics_majorscore.scoring.read import read_ahead, source_of
+from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.read import is_seeded
-from torchmetrics_majorscore.tables.write import ScoreTable
+from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
 CLIPCLAP = (("clip_video", "clip_text"), ("clap_text", "clap_audio"))
 
@@ -38,7 +39,7 @@ class ScoreOptions(EncodeOptions):
 def score_clips(
     entries: Sequence[Entry], output: Path, options: ScoreOptions, on_row: Callable[[], object] = lambda: None
 ) -> dict[str, Any]:
-    """Score clips and write a row for each as it is finished; clips that have a row are skipped.
+    """Score clips and write a row for each as it is finished; clips that have one and have not changed are skipped.
 
     Args:
         entries: the clips; their ids are unique.
@@ -51,21 +52,25 @@ def score_clips(
         in the column ``error``.
 
     Raises:
-        ValueError: the existing output has another signature, or an option does not fit.
+        ValueError: the existing output has another signature or is no table, or an option does not fit.
+        BlockingIOError: another process writes the output.
         FileNotFoundError: weights are missing.
     """
-    scorer = ClipScorer(options)
-    table = ScoreTable(output, scorer.columns, scorer.signature, [entry.id for entry in entries], options.retry_failed)
-    for _ in table.rows:
-        on_row()
-    waiting = [entry for entry in entries if entry.id not in table.rows]
-    clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
-    for batch in batches(clips, options.batch_size):
-        encoded = scorer.encoder.encode(batch)
-        for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
-            table.add(clip_id, values, encoded.errors.get(clip_id, ""))
+    check_table(output)
+    with claim(output):
+        scorer = ClipScorer(options)
+        sources = {entry.id: source_of(entry) for entry in entries}
+        table = ScoreTable(output, scorer.columns, scorer.signature, sources, options.retry_failed)
+        for _ in table.rows:
             on_row()
-    return table.write_summary(seeded=is_seeded(scorer.signature))
+        waiting = [entry for entry in entries if entry.id not in table.rows]
+        clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
+        for batch in batches(clips, options.batch_size):
+            encoded = scorer.encoder.encode(batch)
+            for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
+                table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
+                on_row()
+        return table.write_summary(seeded=is_seeded(scorer.signature))
 
 
 class ClipScorer:

@@ -1,89 +1,114 @@
-"""Human ratings, from 1 (worst) to 5: mean opinion scores, and how well a score agrees with them.
-
-A column ``x`` with ``x_low`` and ``x_high`` beside it is a value with its 95 % interval.
-"""
-
-from __future__ import annotations
+"""Human ratings, from 1 (worst) to 5: mean opinion scores, and how well scores agree with them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.comparison import interval_cells
-from torchmetrics_majorscore.statistics.consistency import Array, bootstrap, complete_rows
-from torchmetrics_majorscore.tables.read import require_columns, value_columns
+from torchmetrics_majorscore.statistics.bootstrap import Array, Index, Interval, bootstrap, complete_rows
 
-if TYPE_CHECKING:
-    import pandas as pd
+SCALE = (1.0, 5.0)
 
 
-def mean_opinions(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Compute the mean opinion score of each clip and model, with Student's t interval over its raters.
-
-    Source: ITU-T P.800, B.4. A bootstrap over so few raters would be too narrow.
+@dataclass(frozen=True)
+class Opinions:
+    """Mean opinion scores of K items.
 
     Args:
-        ratings: see :func:`read_ratings`.
+        n: raters, int64 (K,).
+        mos: mean opinion scores, float64 (K,).
+        low, high: ends of their 95 % intervals, float64 (K,).
+    """
+
+    n: Index
+    mos: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well scores agree with opinions.
+
+    Args:
+        n: points that are correlated.
+        clips: clips they come from.
+        dropped: points, or at model level clips, without a score or a rating.
+        spearman, kendall: rank correlations (Kendall's is tau-b), with their intervals over resampled clips.
+    """
+
+    n: int
+    clips: int
+    dropped: int
+    spearman: Interval
+    kendall: Interval
+
+
+def mean_opinions(ratings: ArrayLike, items: ArrayLike) -> Opinions:
+    """Compute the mean opinion score of each item, with Student's t interval over its raters.
+
+    Source: ITU-T P.800, B.4. A bootstrap over so few raters would be too narrow. The interval ends where the scale
+    does, for no opinion lies beyond; its coverage stays.
+
+    Args:
+        ratings: shape (N,), in [1, 5].
+        items: what each rating is of, integers from 0 to K - 1, shape (N,); each has a rating.
 
     Returns:
-        A DataFrame with the index ``id``, ``model`` and the columns ``n`` (raters), ``mos``, ``mos_low``, ``mos_high``.
-        The interval of one rating is NaN.
+        Means and intervals. The interval of one rating is NaN.
+
+    Raises:
+        ModuleNotFoundError: SciPy is missing.
+
+    Example:
+        >>> found = mean_opinions([5, 4, 5, 2], [0, 0, 0, 1])
+        >>> found.mos.round(4).tolist(), found.high.tolist()
+        ([4.6667, 2.0], [5.0, nan])
     """
+    needs_extra("scipy", "evaluation")
     from scipy import stats
 
-    groups = ratings.groupby(["id", "model"], sort=False)["rating"]
-    opinions = groups.agg(n="count", mos="mean")
-    n = opinions["n"].to_numpy(dtype=float)
-    df = np.where(n > 1, n - 1, math.nan)
-    half = stats.t.ppf(0.975, df) * groups.std().to_numpy() / np.sqrt(n)
-    return opinions.assign(mos_low=opinions["mos"] - half, mos_high=opinions["mos"] + half)
+    values, of = np.asarray(ratings, dtype=np.float64), np.asarray(items, dtype=np.int64)
+    n = np.bincount(of)
+    mos = np.bincount(of, values) / n
+    degrees = np.where(n > 1, n - 1, math.nan)
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(np.bincount(of, (values - mos[of]) ** 2) / degrees / n)
+    return Opinions(n, mos, (mos - half).clip(*SCALE), (mos + half).clip(*SCALE))
 
 
-def agree(
-    tables: Mapping[str, pd.DataFrame], ratings: pd.DataFrame, columns: Sequence[str] | None = None, seed: int = 0
-) -> pd.DataFrame:
+def agreement(scores: ArrayLike, opinions: ArrayLike, seed: int = 0) -> dict[str, Agreement]:
     """Compute how well scores agree with mean opinion scores.
 
     Intervals come from resampled clips, each with the outputs of all models, for these are not independent; at model
     level too, since there are few models. That raters might have been others is not in them.
 
     Args:
-        tables: model to its table, see :func:`.read_tables`.
-        ratings: see :func:`read_ratings`; without models if there is one table.
-        columns: value columns; None for those of the first table. Of FairScore low values are better, so agreement is
-            negative.
+        scores: of C clips by M models, shape (C, M). NaN for none.
+        opinions: mean opinion scores, shape (C, M). NaN for a clip of a model that was not rated.
         seed: see :func:`.bootstrap`.
 
     Returns:
-        A row per column and level. ``clip``: a point is a clip of a model; ``model``, with several tables: a point is a
-        model, with its means over the clips that are rated and scored for all models. ``n`` points, ``clips``,
-        ``dropped`` points or clips without a score (or a rating, at model level), and ``spearman`` and ``kendall``
-        (tau-b) with their intervals. A correlation without two points or without variance is NaN.
+        ``clip``: a point is a clip of a model; ``model``, if M > 1: a point is a model, with its means over the clips
+        that are rated and scored for all models. A correlation without two points or without variance is NaN.
 
     Raises:
-        ValueError: a table lacks a column, ratings and tables have different models, or nothing rated was scored.
         ModuleNotFoundError: SciPy is missing.
     """
     needs_extra("scipy", "evaluation")
-    import pandas as pd
-
-    names = list(columns or value_columns(next(iter(tables.values()))))
-    for table in tables.values():
-        require_columns(table, names)
-    opinions = mean_opinions(_with_models(ratings, list(tables)))["mos"].unstack("model").reindex(columns=list(tables))
-    rated = opinions.to_numpy(dtype=float)
-    rows = []
-    for name in names:
-        scores = np.stack([table[name].reindex(opinions.index) for table in tables.values()], axis=1)
-        rows += [{"column": name, "level": "clip"} | _clip_level(scores, rated, seed)]
-        rows += [{"column": name, "level": "model"} | _model_level(scores, rated, seed)] if len(tables) > 1 else []
-    if not any(row["n"] for row in rows):
-        raise ValueError(f"Expected rated clips with a score, got none of {len(opinions)} rated clips.")
-    return pd.DataFrame(rows)
+    x, y = np.asarray(scores, dtype=np.float64), np.asarray(opinions, dtype=np.float64)
+    complete = ~np.isnan(x) & ~np.isnan(y)
+    some, whole = complete.any(axis=1), complete.all(axis=1)
+    lost = int((~np.isnan(y) & ~complete).sum())
+    pairs = _correlate(x[some], y[some], np.ravel, seed)
+    found = {"clip": Agreement(int(complete.sum()), int(some.sum()), lost, *pairs)}
+    if x.shape[1] > 1:
+        models = x.shape[1] if whole.any() else 0
+        pairs = _correlate(x[whole], y[whole], lambda rows: rows.mean(axis=0), seed)
+        found["model"] = Agreement(models, int(whole.sum()), int((~whole).sum()), *pairs)
+    return found
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
@@ -119,36 +144,16 @@ def _vary(rows: Array) -> bool:
     return rows.shape[1] > 1 and bool((np.ptp(rows, axis=1) > 0).all())
 
 
-def _clip_level(scores: Array, rated: Array, seed: int) -> dict[str, float]:
-    complete = ~np.isnan(scores) & ~np.isnan(rated)
-    used = complete.any(axis=1)
-    counts = {"n": int(complete.sum()), "clips": int(used.sum()), "dropped": int((~np.isnan(rated) & ~complete).sum())}
-    return counts | _correlations(scores[used], rated[used], np.ravel, seed)
-
-
-def _model_level(scores: Array, rated: Array, seed: int) -> dict[str, float]:
-    used = ~(np.isnan(scores) | np.isnan(rated)).any(axis=1)
-    counts = {"n": scores.shape[1] if used.any() else 0, "clips": int(used.sum()), "dropped": int((~used).sum())}
-    return counts | _correlations(scores[used], rated[used], lambda rows: rows.mean(axis=0), seed)
-
-
-def _correlations(scores: Array, rated: Array, points: Callable[[Array], Array], seed: int) -> dict[str, float]:
+def _correlate(
+    scores: Array, opinions: Array, points: Callable[[Array], Array], seed: int
+) -> tuple[Interval, Interval]:
     """Correlate the points of all clips, and of resampled ones; both are (clips, models)."""
-    cells: dict[str, float] = {}
-    for method in (spearman, kendall):
 
-        def statistic(drawn: Array, method: Callable[[Array, Array], float] = method) -> float:
+    def interval(method: Callable[[Array, Array], float]) -> Interval:
+        def statistic(drawn: Array) -> float:
             clips = drawn.astype(int)
-            return method(points(scores[clips]), points(rated[clips]))
+            return method(points(scores[clips]), points(opinions[clips]))
 
-        cells |= interval_cells(method.__name__, bootstrap(statistic, np.arange(len(scores)), seed=seed))
-    return cells
+        return bootstrap(statistic, np.arange(len(scores)), seed=seed)
 
-
-def _with_models(ratings: pd.DataFrame, models: list[str]) -> pd.DataFrame:
-    found = ratings["model"].unique().tolist()
-    if found == [""] and len(models) == 1:
-        return ratings.assign(model=models[0])
-    if unknown := [model for model in found if model not in models]:
-        raise ValueError(f"Expected ratings of {', '.join(models)}, got {', '.join(unknown) or 'no column model'}.")
-    return ratings
+    return interval(spearman), interval(kendall)

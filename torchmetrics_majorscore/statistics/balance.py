@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.consistency import ROUNDING, Array, complete_rows
+from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, complete_rows
 
 
 @dataclass(frozen=True)

@@ -1,83 +1,67 @@
-"""Generators compared over the clips they have in common (the VITAS protocol of MAJORScore, III-A).
-
-A column ``x`` with ``x_low`` and ``x_high`` beside it is a value with its 95 % interval.
-"""
-
-from __future__ import annotations
+"""Generators compared in pairs, clip by clip (the VITAS protocol of MAJORScore, III-A)."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.consistency import ROUNDING, Array, Interval, bootstrap
-from torchmetrics_majorscore.tables.read import require_columns, value_columns
-
-if TYPE_CHECKING:
-    import pandas as pd
+from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Interval, bootstrap
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What :func:`compare_models` finds.
+class PairedComparison:
+    """A generator a against another one b. What the clips do not determine is NaN.
 
     Args:
-        means: a row per generator: ``n`` common clips, and the mean of each column with its interval.
-        tests: a row per column and pair of generators a and b: ``difference``, the mean of a - b, with its paired
-            bootstrap interval; ``t``, ``p_t`` of the paired t test and ``wilcoxon``, ``p_wilcoxon`` of the signed-rank
-            test, two-sided; ``p_t_holm`` and ``p_wilcoxon_holm``, corrected over the pairs of a column.
-        dropped: a row per clip that is not common to all: its ``reason`` and ``detail``.
+        difference: the mean of a - b with its paired bootstrap interval.
+        t, p_t: the paired t test, two-sided; NaN for one clip, and for differences without variance.
+        wilcoxon, p_wilcoxon: the signed-rank test, two-sided; NaN for one clip, and for differences that are all 0.
+        p_t_holm, p_wilcoxon_holm: the P values, corrected over the pairs that were compared together.
     """
 
-    means: pd.DataFrame
-    tests: pd.DataFrame
-    dropped: pd.DataFrame
+    difference: Interval
+    t: float = math.nan
+    p_t: float = math.nan
+    wilcoxon: float = math.nan
+    p_wilcoxon: float = math.nan
+    p_t_holm: float = math.nan
+    p_wilcoxon_holm: float = math.nan
 
 
-def compare_models(
-    tables: Mapping[str, pd.DataFrame], columns: Sequence[str] | None = None, seed: int = 0
-) -> Comparison:
-    """Compare generators over the clips that have a value of every column from each of them.
+def compare_pairs(scores: Mapping[str, ArrayLike], seed: int = 0) -> dict[tuple[str, str], PairedComparison]:
+    """Compare each generator with each one behind it.
 
     Source: Du et al., "MAJORScore", III-A, which gives no intervals and no tests. Holm, "A Simple Sequentially
     Rejective Multiple Test Procedure", 1979.
 
     Args:
-        tables: generator to its table, see :func:`.read_tables`.
-        columns: value columns to compare; None for those of the first table.
+        scores: generator to its scores of the same N clips, each (N,), without NaN.
         seed: see :func:`.bootstrap`.
 
     Returns:
-        Means, tests and dropped clips. What the clips do not determine is NaN: an interval or a test of one clip, a t
-        test of differences without variance, a signed-rank test of differences that are all 0.
+        Generators a and b to their comparison, in the order given.
 
     Raises:
-        ValueError: no clip is common to all, a table lacks a column, or a value is infinite.
-        ModuleNotFoundError: pandas or SciPy is missing.
-    """
-    needs_extra("pandas", "evaluation")
-    needs_extra("scipy", "evaluation")
-    import pandas as pd
+        ValueError: the shapes differ or are not (N,), or a value is infinite.
+        ModuleNotFoundError: SciPy is missing.
 
-    if not tables:
-        raise ValueError("Expected at least one table, got none.")
-    names = list(columns or value_columns(next(iter(tables.values()))))
-    for table in tables.values():
-        require_columns(table, names)
-    common, dropped = _common(tables, names)
-    values = {model: table.loc[common, names] for model, table in tables.items()}
-    means = [
-        {"model": model, "n": len(common)}
-        | {k: v for name in names for k, v in interval_cells(name, bootstrap(np.mean, table[name], seed=seed)).items()}
-        for model, table in values.items()
-    ]
-    tests = [row for name in names for row in _tests({m: v[name].to_numpy() for m, v in values.items()}, name, seed)]
-    return Comparison(pd.DataFrame(means).set_index("model"), pd.DataFrame(tests), dropped)
+    Example:
+        >>> found = compare_pairs({"ours": [0.5, 0.7, 0.6], "theirs": [0.4, 0.5, 0.4]})["ours", "theirs"]
+        >>> round(found.difference.value, 4), round(found.p_t, 4)
+        (0.1667, 0.0377)
+    """
+    needs_extra("scipy", "evaluation")
+    arrays = {model: np.asarray(values, dtype=np.float64) for model, values in scores.items()}
+    found = {(a, b): _compare(arrays[a], arrays[b], seed) for a, b in combinations(arrays, 2)}
+    t, wilcoxon = (holm([getattr(pair, test) for pair in found.values()]) for test in ("p_t", "p_wilcoxon"))
+    return {
+        names: replace(pair, p_t_holm=float(p_t), p_wilcoxon_holm=float(p_wilcoxon))
+        for (names, pair), p_t, p_wilcoxon in zip(found.items(), t, wilcoxon, strict=True)
+    }
 
 
 def holm(p_values: ArrayLike) -> Array:
@@ -100,55 +84,20 @@ def holm(p_values: ArrayLike) -> Array:
     return corrected
 
 
-def interval_cells(name: str, interval: Interval) -> dict[str, float]:
-    """Give the three cells of a value with its interval."""
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-
-
-def _common(tables: Mapping[str, pd.DataFrame], names: list[str]) -> tuple[list[str], pd.DataFrame]:
-    import pandas as pd
-
-    missing = {model: table[names].isna().any(axis=1).to_dict() for model, table in tables.items()}
-    common, rows = [], []
-    for clip in dict.fromkeys(clip for table in tables.values() for clip in table.index):
-        absent = [model for model in tables if clip not in missing[model]]
-        without = [model for model in tables if missing[model].get(clip)]
-        if not absent and not without:
-            common.append(clip)
-            continue
-        reasons = [f"not in {model}" for model in absent] + [f"no value in {model}" for model in without]
-        details = dict.fromkeys(tables[model].at[clip, "error"] for model in without)
-        rows.append({"id": clip, "reason": "; ".join(reasons), "detail": "; ".join(filter(None, details))})
-    if not common:
-        raise ValueError(f"Expected clips with values in all of {', '.join(tables)}, got none of {len(rows)}.")
-    return common, pd.DataFrame(rows, columns=["id", "reason", "detail"]).set_index("id")
-
-
-def _tests(values: Mapping[str, Array], name: str, seed: int) -> list[dict[str, Any]]:
-    """Test all pairs of generators in one column."""
-    rows: list[dict[str, Any]] = []
-    for a, b in combinations(values, 2):
-        interval = bootstrap(np.mean, values[a] - values[b], seed=seed)
-        row = {"column": name, "a": a, "b": b, "n": interval.n, **interval_cells("difference", interval)}
-        rows.append(row | _paired(values[a], values[b]))
-    for test in ("p_t", "p_wilcoxon"):
-        for row, corrected in zip(rows, holm([row[test] for row in rows]), strict=True):
-            row[f"{test}_holm"] = float(corrected)
-    return rows
-
-
-def _paired(a: Array, b: Array) -> dict[str, float]:
+def _compare(a: Array, b: Array, seed: int) -> PairedComparison:
     from scipy import stats
 
-    found = dict.fromkeys(("t", "p_t", "wilcoxon", "p_wilcoxon"), math.nan)
+    if a.shape != b.shape:
+        raise ValueError(f"Expected scores of the same clips, got shapes {a.shape} and {b.shape}.")
     differences = a - b
+    found = PairedComparison(bootstrap(np.mean, differences, seed=seed))
     if differences.size < 2:
         return found
     # Equal differences leave a rounding error for a spread, and t would be its reciprocal.
     if differences.std() > ROUNDING * np.abs([a, b]).max():
         t = stats.ttest_rel(a, b)
-        found |= {"t": float(t.statistic), "p_t": float(t.pvalue)}
+        found = replace(found, t=float(t.statistic), p_t=float(t.pvalue))
     if differences.any():
         ranks = stats.wilcoxon(a, b)
-        found |= {"wilcoxon": float(ranks.statistic), "p_wilcoxon": float(ranks.pvalue)}
+        found = replace(found, wilcoxon=float(ranks.statistic), p_wilcoxon=float(ranks.pvalue))
     return found

@@ -1,78 +1,79 @@
-"""Clips that are in two places: near-duplicates by their embeddings."""
+"""Clips that look and sound alike, by the cosines of their embeddings."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-import torch
-from torch.nn.functional import normalize
-
-from torchmetrics_majorscore.extras import needs_extra
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor
-
-    from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.statistics.bootstrap import Index
 
 ROWS_PER_BLOCK = 512
 
 
-def near_duplicates(
-    one: ClipEmbeddings,
-    other: ClipEmbeddings | None = None,
-    *,
-    threshold: float,
-    names: Sequence[str] = ("video", "audio"),
-) -> pd.DataFrame:
-    """Find pairs of clips that look and sound alike, for example one upload under two ids.
-
-    All pairs are compared, N * M products of D numbers.
+@dataclass(frozen=True)
+class Duplicates:
+    """Pairs of rows that are alike.
 
     Args:
-        one: embeddings of N clips.
-        other: embeddings of M further clips; None to compare the N clips with each other.
-        threshold: a pair is found if the cosine of every modality is at least this. What cosine unrelated clips have
-            depends on the encoder, so there is no default.
-        names: the modalities to compare, names of ``one.vectors``. Clips without a value in one are in no pair.
+        rows, others: row of each of P pairs in the one array and in the other, int64 (P,).
+        cosines: modality to the cosines of the pairs, float32 (P,).
+    """
+
+    rows: Index
+    others: Index
+    cosines: dict[str, NDArray[np.float32]]
+
+
+def near_duplicates(
+    one: Mapping[str, ArrayLike], other: Mapping[str, ArrayLike] | None = None, *, threshold: float
+) -> Duplicates:
+    """Find pairs whose cosine is at least the threshold in every modality: N * M products of D numbers.
+
+    Args:
+        one: modality to vectors of any length, each (N, D). A row with a NaN in one modality is in no pair.
+        other: the same modalities, each (M, D); None to compare the N rows with each other.
+        threshold: in (-1, 1].
 
     Returns:
-        A DataFrame with ``id``, ``other``, a column of cosines for each modality and ``least``, the smallest of them;
-        highest ``least`` first. Within one file each pair is there once, the earlier clip in ``id``: a set without
-        the clips in ``other`` has no near-duplicates.
+        The pairs, those with the highest least cosine first. Of one array each pair is there once, with the earlier
+        row in ``rows``.
 
     Raises:
-        ValueError: the files have different signatures or lack a modality, or the threshold is not in (-1, 1].
-        ModuleNotFoundError: pandas is missing.
-    """
-    needs_extra("pandas", "evaluation")
-    import pandas as pd
+        ValueError: the threshold is out of range.
 
-    second = one if other is None else other
-    if one.signature != second.signature:
-        raise ValueError(f"Expected embeddings of one signature, got {one.signature} and {second.signature}.")
-    if not names or not set(names) <= one.vectors.keys() & second.vectors.keys():
-        raise ValueError(f"Expected modalities out of {', '.join(one.vectors)}, got {', '.join(names) or 'none'}.")
+    Example:
+        >>> found = near_duplicates({"audio": [[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]}, threshold=0.9)
+        >>> found.rows.tolist(), found.others.tolist()
+        ([0], [2])
+    """
     if not -1 < threshold <= 1:
         raise ValueError(f"Expected a threshold in (-1, 1], got {threshold}.")
-    rows, columns = ({name: normalize(side.vectors[name], dim=-1) for name in names} for side in (one, second))
-    found = [
-        (one.ids[row], second.ids[column], *cosines, min(cosines))
-        for row, column, cosines in _pairs(rows, columns, threshold, within=other is None)
-    ]
-    frame = pd.DataFrame(found, columns=["id", "other", *names, "least"])
-    return frame.sort_values("least", ascending=False, kind="stable").set_index("id")
+    left = {name: _normalised(vectors) for name, vectors in one.items()}
+    right = left if other is None else {name: _normalised(other[name]) for name in one}
+    found = list(_alike(left, right, threshold))
+    rows, others = (np.concatenate([np.empty(0, np.int64), *part]) for part in zip(*found, strict=True))
+    if other is None:
+        rows, others = rows[rows < others], others[rows < others]
+    cosines = {name: np.einsum("pd,pd->p", left[name][rows], right[name][others]) for name in left}
+    order = (-np.min([*cosines.values()], axis=0)).argsort(kind="stable")
+    return Duplicates(rows[order], others[order], {name: values[order] for name, values in cosines.items()})
 
 
-def _pairs(
-    one: Mapping[str, Tensor], other: Mapping[str, Tensor], threshold: float, within: bool
-) -> Iterator[tuple[int, int, list[float]]]:
-    """Give row, column and cosines of the pairs; within one file only those above the diagonal."""
-    for start in range(0, len(next(iter(one.values()))), ROWS_PER_BLOCK):
+def _normalised(vectors: ArrayLike) -> NDArray[np.float32]:
+    array = np.asarray(vectors, dtype=np.float32)
+    length = np.linalg.norm(array, axis=-1, keepdims=True).clip(np.finfo(np.float32).tiny)
+    unit: NDArray[np.float32] = array / length
+    return unit
+
+
+def _alike(
+    one: Mapping[str, NDArray[np.float32]], other: Mapping[str, NDArray[np.float32]], threshold: float
+) -> Iterator[tuple[Index, Index]]:
+    """Give the pairs block by block: all products at once would not fit."""
+    for start in range(0, max(1, len(next(iter(one.values())))), ROWS_PER_BLOCK):
         block = slice(start, start + ROWS_PER_BLOCK)
         # A NaN is not above the threshold.
-        alike = torch.stack([one[name][block] @ other[name].T >= threshold for name in one]).all(dim=0)
-        for row, column in alike.nonzero().tolist():
-            if not within or start + row < column:
-                yield start + row, column, [float(one[name][start + row] @ other[name][column]) for name in one]
+        alike = np.logical_and.reduce([one[name][block] @ other[name].T >= threshold for name in one])
+        row, column = alike.nonzero()
+        yield row + start, column

@@ -1,75 +1,35 @@
-"""Rank the candidates that were generated for one prompt (MAJORScore, III-D): best of N."""
+"""Ranks of the candidates that were generated for one prompt (MAJORScore, III-D): best of N."""
 
-from __future__ import annotations
+import math
+from collections.abc import Sequence
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import ArrayLike
 
-from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
-
-if TYPE_CHECKING:
-    import pandas as pd
+from torchmetrics_majorscore.statistics.bootstrap import Array
 
 
-def rank_candidates(
-    table: pd.DataFrame,
-    column: str,
-    prompts: Mapping[str, str] | None = None,
-    penalty: float = 0.0,
-) -> pd.DataFrame:
-    """Rank the candidates of each prompt by ``score = column - penalty * fairscore``.
-
-    Candidates of one score stand in the order of their ids. One without a value stands last and has no rank.
+def rank_within(scores: ArrayLike, groups: Sequence[str], lower: bool = False) -> Array:
+    """Rank scores within their groups, the best as 1; equal ones in the order given.
 
     Args:
-        table: see :func:`.read_scores`.
-        column: what to rank by; of FairScore low values are better, of the others high ones.
-        prompts: candidate id to its prompt; None if ids are like ``prompt/candidate``, divided at the last slash.
-        penalty: weight of FairScore, at least 0.
+        scores: shape (N,). NaN for none.
+        groups: name of the group of each, N of them.
+        lower: whether low scores are better.
 
     Returns:
-        A DataFrame with the index ``prompt``, ``id`` and the columns ``score`` and ``rank``, which starts at 1; sorted
-        by prompt and rank.
+        Ranks, float64 (N,), NaN without a score.
 
-    Raises:
-        ValueError: a candidate has no prompt, there is no such column, or an option is out of range.
-        ModuleNotFoundError: pandas is missing.
+    Example:
+        >>> rank_within([0.5, 0.9, 0.7, 0.9], ["a", "a", "b", "a"]).tolist()
+        [3.0, 1.0, 1.0, 2.0]
     """
-    require_columns(table, [column, *(["fairscore"] if penalty else [])])
-    lower = column in LOWER_IS_BETTER
-    if not 0 <= penalty < float("inf") or (penalty and lower):
-        raise ValueError(f"Expected a finite penalty >= 0, and 0 for {', '.join(LOWER_IS_BETTER)}, got {penalty}.")
-    ranked = table[[column]].set_axis(["score"], axis=1)
-    if penalty:
-        ranked["score"] -= penalty * table["fairscore"]
-    ranked["prompt"] = [_prompt(clip, prompts) for clip in table.index]
-    ranked = ranked.reset_index().sort_values("id").sort_values("score", ascending=lower, kind="stable")
-    ranked = ranked.sort_values("prompt", kind="stable").set_index(["prompt", "id"])
-    places = ranked.groupby("prompt").cumcount() + 1
-    ranked["rank"] = places.where(ranked["score"].notna()).astype("Int64")
-    return ranked
-
-
-def best_candidates(ranked: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Keep the best candidates of each prompt; one without a rank is never among them.
-
-    Args:
-        ranked: see :func:`rank_candidates`.
-        count: how many of each prompt.
-
-    Returns:
-        Their rows.
-
-    Raises:
-        ValueError: the count is below 1.
-    """
-    if count < 1:
-        raise ValueError(f"Expected 1 or more best candidates, got {count}.")
-    return ranked[(ranked["rank"] <= count).fillna(False).astype(bool)]
-
-
-def _prompt(clip: str, prompts: Mapping[str, str] | None) -> str:
-    found = clip.rpartition("/")[0] if prompts is None else prompts.get(clip, "")
-    if not found:
-        raise ValueError(f"Expected a prompt for each candidate, or ids like prompt/candidate, got none for {clip!r}.")
-    return found
+    values = np.asarray(scores, dtype=np.float64)
+    members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
+    order = np.lexsort((values if lower else -values, members))  # stable, NaN last
+    sizes = np.bincount(members)
+    starts = np.cumsum(sizes) - sizes
+    ranks = np.empty(values.size)
+    ranks[order] = np.arange(1, values.size + 1) - starts[members[order]]
+    ranks[np.isnan(values)] = math.nan
+    return ranks

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.media import read_manifest
+from torchmetrics_majorscore.media.cells import neutral, original
+from torchmetrics_majorscore.tables.replace import replacing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -40,7 +42,8 @@ def read_rows(path: str | Path) -> dict[str, dict[str, Any]]:
     header = ["id", "label"] if len(lines) == len(ids) else [name.strip() for name in lines.pop(0)]
     if len(set(header)) < len(header):
         raise ValueError(f"Expected unique column names in {path}, got {', '.join(header)}.")
-    return {clip: dict(zip(header, cells, strict=True)) for clip, cells in zip(ids, lines, strict=True)}
+    cells = [[original(cell) for cell in line] for line in lines]
+    return {clip: dict(zip(header, row, strict=True)) for clip, row in zip(map(original, ids), cells, strict=True)}
 
 
 def pick_column(rows: Mapping[str, Mapping[str, Any]], column: str) -> dict[str, str]:
@@ -67,16 +70,19 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str
     """Write rows as a manifest.
 
     Args:
-        path: CSV, TSV or JSONL file to write.
+        path: CSV, TSV or JSONL file to write; in the first two no cell is a formula to a spreadsheet.
         rows: column name to cell; in JSONL each row keeps its own columns.
         columns: all columns, in order.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             return
         delimiter = _DELIMITERS[path.suffix.lower()]
         writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return neutral(value) if isinstance(value, str) else value

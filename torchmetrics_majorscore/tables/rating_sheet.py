@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchmetrics_majorscore.media.cells import neutral
+from torchmetrics_majorscore.tables.replace import replacing
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -72,6 +75,5 @@ def write_sheet(clips: Sequence[str], models: Sequence[str], sheet: Path, key: P
 
 
 def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    with replacing(path) as new, new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([[neutral(cell) for cell in row] for row in (header, *rows)])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media.cells import original
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,13 +65,16 @@ def _rating(row: dict[str, str], items: dict[str, dict[str, str]] | None, path: 
 
 
 def _read(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+    with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, restkey="", restval="", strict=True)
-        header = [name.strip().lower() for name in reader.fieldnames or []]
-        if missing := [name for name in columns if name not in header]:
-            raise ValueError(f"Expected the columns {', '.join(columns)} in {path}, got no {', '.join(missing)}.")
-        reader.fieldnames = header
-        return [{name: cell.strip() for name, cell in row.items() if name} for row in reader]
+        try:
+            header = [name.strip().lower() for name in reader.fieldnames or []]
+            if missing := [name for name in columns if name not in header]:
+                raise ValueError(f"Expected the columns {', '.join(columns)} in {path}, got no {', '.join(missing)}.")
+            reader.fieldnames = header
+            return [{name: original(cell).strip() for name, cell in row.items() if name} for row in reader]
+        except csv.Error as error:
+            raise ValueError(f"Expected a table, got {path}, line {reader.line_num}: {error}.") from error
 
 
 def _words(row: Mapping[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.tables.write import WORDS, parse_rows, summary_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +80,12 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
     """Read a table and its signature.
 
     Args:
-        path: CSV file of ``majorscore score``; the JSON file beside it holds the signature.
+        path: CSV file of ``majorscore score`` (or with ``id``, values and ``error`` alone); the JSON file beside it
+            holds the signature.
 
     Returns:
         A DataFrame with the index ``id``, a float64 column for each value (an empty cell is NaN) and the strings
-        ``error``; and the signature.
+        ``remarks`` and ``error``; and the signature.
 
     Raises:
         ValueError: an id is there twice, a cell is no finite number, or a row was cut off.
@@ -96,11 +96,14 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     path = Path(path)
-    for file in (path, path.with_suffix(".json")):
+    summary = summary_path(path)
+    for file in (path, summary):
         if not file.is_file():
-            raise FileNotFoundError(f"Expected a table of majorscore score and its .json, got no {file}.")
+            again = "; the same majorscore score again writes it anew" if file is summary else ""
+            raise FileNotFoundError(f"Expected a table of majorscore score and its .json, got no {file}{again}.")
     header, rows = _read_cells(path)
-    frame = pd.DataFrame(rows, columns=header, dtype=object).set_index("id")
+    frame = pd.DataFrame(rows, columns=header, dtype=object).set_index("id").drop(columns="source", errors="ignore")
+    frame["remarks"] = frame.get("remarks", "")
     if not frame.index.is_unique:
         raise ValueError(f"Expected unique ids in {path}, got {frame.index[frame.index.duplicated()][0]!r} twice.")
     for name in value_columns(frame):
@@ -110,12 +113,12 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
             raise ValueError(f"Expected numbers in column {name} of {path}, got: {error}.") from error
         if (frame[name].abs() == math.inf).any():
             raise ValueError(f"Expected finite numbers in column {name} of {path}, got an infinite one.")
-    return frame, _signature(path.with_suffix(".json"))
+    return frame, _signature(summary)
 
 
 def value_columns(frame: pd.DataFrame) -> list[str]:
     """Give the names of a table's value columns."""
-    return [name for name in frame if name != "error"]
+    return [name for name in frame if name not in WORDS]
 
 
 def require_columns(frame: pd.DataFrame, columns: list[str]) -> None:
@@ -125,8 +128,8 @@ def require_columns(frame: pd.DataFrame, columns: list[str]) -> None:
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    rows = parse_rows(text, path)
     if not rows or "id" not in rows[0] or "error" not in rows[0] or len(set(rows[0])) < len(rows[0]):
         raise ValueError(f"Expected a table with unique columns id, ..., error, got {path}.")
     # A cut-off number would still be a number.
@@ -136,10 +139,11 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _signature(path: Path) -> str:
+    again = "the same majorscore score again writes it anew"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"Expected JSON in {path}, got: {error}.") from error
+        raise ValueError(f"Expected JSON in {path}, got: {error}; {again}.") from error
     signature = summary.get("signature") if isinstance(summary, dict) else None
     if not isinstance(signature, str):
         raise ValueError(f"Expected a signature in {path}, got none.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.statistics.refinement import find_limits
 from torchmetrics_majorscore.tables.manifest import pick_column, read_rows, write_rows
 from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
 
@@ -30,9 +31,8 @@ def judge(
     Args:
         table: see :func:`.read_scores`.
         column: the score to judge by; of FairScore low values are kept, of the others high ones.
-        threshold: the limit; or
-        quantile: share of the clips to reject, the worst ones, in (0, 1). Interpolated linearly, so a tie at the limit
-            keeps all of its clips.
+        threshold: see :func:`.find_limits`.
+        quantile: see :func:`.find_limits`.
         classes: clip to class, with a quantile: the worst share of each class is rejected. A clip without a class is
             rejected.
 
@@ -44,36 +44,22 @@ def judge(
         ModuleNotFoundError: pandas is missing.
     """
     require_columns(table, [column])
-    if (threshold is None) == (quantile is None) or (classes is not None and quantile is None):
-        raise ValueError("Expected a threshold or a quantile, classes only with a quantile, got another choice.")
-    if not (math.isfinite(threshold or 0) if quantile is None else 0 < quantile < 1):
-        raise ValueError(f"Expected a finite threshold, or 0 < quantile < 1, got {threshold} and {quantile}.")
+    lower = column in LOWER_IS_BETTER
     judged = table[[column]].set_axis(["score"], axis=1)
     judged["reason"] = table["error"].mask((table["error"] == "") & judged["score"].isna(), f"no {column}")
     groups = judged.index.map(lambda clip: "" if classes is None else classes.get(clip, ""))
     if classes is not None:
         judged["reason"] = judged["reason"].mask((groups == "") & (judged["reason"] == ""), "no class")
     valid = judged["reason"] == ""
-    judged.loc[valid, "reason"] = _beyond(judged["score"][valid], groups[valid], column, threshold, quantile)
-    return judged
-
-
-def _beyond(
-    scores: pd.Series[float], groups: pd.Index[str], column: str, threshold: float | None, quantile: float | None
-) -> list[str]:
-    """Give the reason of each score that is beyond its limit, and "" of the others."""
-    lower = column in LOWER_IS_BETTER
-    if quantile is None:
-        limits = scores.mask(scores.notna(), threshold)
-    else:
-        share = 1 - quantile if lower else quantile
-        limits = scores.groupby(groups).transform(lambda group: group.quantile(share))
-    beyond = scores > limits if lower else scores < limits
+    scores, groups = judged["score"][valid], groups[valid]
+    of_class = None if classes is None else groups.tolist()
+    limits = find_limits(scores, threshold=threshold, quantile=quantile, groups=of_class, lower=lower)
     side, source = "above" if lower else "below", "" if quantile is None else f", quantile {quantile:g}"
-    return [
-        f"{column} {side} {limit:.6g}{source}{f' of {group}' if group else ''}" if rejected else ""
-        for rejected, limit, group in zip(beyond, limits, groups, strict=True)
+    judged.loc[valid, "reason"] = [
+        f"{column} {side} {limit:.6g}{source}{f' of {group}' if group else ''}" if beyond else ""
+        for beyond, limit, group in zip(scores > limits if lower else scores < limits, limits, groups, strict=True)
     ]
+    return judged
 
 
 def split_manifest(
@@ -85,6 +71,7 @@ def split_manifest(
     quantile: float | None = None,
     by_class: str | None = None,
     folder: Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, tuple[Path, int]]:
     """Write the rows of a manifest to two manifests, with the columns ``score`` and ``reason`` added.
 
@@ -100,29 +87,34 @@ def split_manifest(
         by_class: column of the manifest that has the classes.
         folder: gets ``NAME.kept.csv`` and ``NAME.rejected.csv``, or .tsv or .jsonl; None for the manifest's own, which
             relative paths start from.
+        overwrite: whether files that have these names are replaced.
 
     Returns:
         ``kept`` and ``rejected``, each with its file and number of clips.
 
     Raises:
         FileNotFoundError: there is no manifest.
-        ValueError: it is none or lacks the column of classes, or see :func:`judge`.
+        FileExistsError: there is a file with one of the names.
+        ValueError: it is none or lacks the column of classes, the table has none of its clips, or see :func:`judge`.
     """
     manifest = Path(manifest)
+    paths = {p: (folder or manifest.parent) / f"{manifest.stem}.{p}{manifest.suffix}" for p in ("kept", "rejected")}
+    for path in paths.values():
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"Expected a new file, got {path}, which exists: overwrite it, or name a folder.")
     rows = read_rows(manifest)
+    if not rows.keys() & set(table.index):
+        raise ValueError(f"Expected the table of {manifest}, got one that has none of its {len(rows)} clips.")
     classes = None if by_class is None else pick_column(rows, by_class)
     of_manifest = table[table.index.isin(list(rows))]
     judged = judge(of_manifest, column, threshold=threshold, quantile=quantile, classes=classes)
     found = dict(zip(judged.index, zip(judged["score"], judged["reason"], strict=True), strict=True))
-    parts: dict[str, list[dict[str, Any]]] = {"kept": [], "rejected": []}
+    parts: dict[str, list[dict[str, Any]]] = {part: [] for part in paths}
     for clip, row in rows.items():
         score, reason = found.get(clip, (math.nan, "not scored"))
         added = {"score": None if math.isnan(score) else score, "reason": reason}
         parts["rejected" if reason else "kept"].append(row | added)
     columns = list(dict.fromkeys([*(name for row in rows.values() for name in row), "score", "reason"]))
-    written = {}
     for part, chosen in parts.items():
-        path = (folder or manifest.parent) / f"{manifest.stem}.{part}{manifest.suffix}"
-        write_rows(path, chosen, columns)
-        written[part] = (path, len(chosen))
-    return written
+        write_rows(paths[part], chosen, columns)
+    return {part: (path, len(parts[part])) for part, path in paths.items()}

@@ -11,8 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from torchmetrics_majorscore.media.cells import neutral
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from torchmetrics_majorscore.statistics.bootstrap import Interval
 
 Format = Literal["markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = ("markdown", "latex", "csv")
@@ -28,6 +32,11 @@ _LATEX = str.maketrans(
 _MARKDOWN = re.compile(r"[\\`*|<\[]|(?<![^\W_])_|_(?![^\W_])")
 
 
+def interval_cells(name: str, interval: Interval) -> dict[str, float]:
+    """Give the three cells of a value with its interval."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
 def render_table(
     frame: pd.DataFrame, form: Format = "markdown", best: Mapping[str, str] | None = None, digits: int = 4
 ) -> str:
@@ -40,7 +49,8 @@ def render_table(
         digits: digits behind the point; not in CSV.
 
     Returns:
-        Lines, each with its end. A missing value is ``n/a``, in CSV an empty cell.
+        Lines, each with its end. A missing value is ``n/a``, in CSV an empty cell; no cell of a CSV is a formula to a
+        spreadsheet, see :func:`.neutral`.
 
     Raises:
         ValueError: there is no such format.
@@ -61,9 +71,10 @@ def render_table(
     if form not in FORMATS:
         raise ValueError(f"Expected a format out of {', '.join(FORMATS)}, got {form!r}.")
     named = frame.index.names != [None]
-    if form == "csv":
-        return str(frame.to_csv(index=named, lineterminator="\n"))
     table = frame.reset_index() if named else frame
+    if form == "csv":
+        table = table.map(lambda cell: neutral(cell) if isinstance(cell, str) else cell)
+        return str(table.to_csv(index=False, lineterminator="\n"))
     ends = [f"{name}_{end}" for name in table for end in ("low", "high")]
     columns = [name for name in table if name not in ends]
     cells = [_column(table, name, form, (best or {}).get(name), digits) for name in columns]
