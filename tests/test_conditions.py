@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sqlite3
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from toy_training import IGNORED, PATHS, Generator, History, as_bits, expected, 
 
 from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
 from torchmetrics_majorscore.lightning import MAJORScoreCallback
+from torchmetrics_majorscore.metrics.conditions import Conditions
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in IGNORED]
 COUNT = 7
@@ -200,3 +202,13 @@ def test_processes_share_a_file(tmp_path):
     assert codes == [0, 0, 0]
     metric = MAJORScore(encoder=TinyEncoder(), **RAW, cache_conditions=tmp_path / "shared.db")
     assert run(metric, epoch(1)) == run(MAJORScore(encoder=TinyEncoder(), **RAW), epoch(1), "video", "text")
+
+
+def test_the_file_is_closed_with_the_object(tmp_path):
+    # Python 3.13 and newer warn of a connection that is left open.
+    conditions = Conditions(tmp_path / "conditions.db")
+    assert conditions._content("text", 1) == (False, None)
+    database = conditions._database
+    del conditions
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")

@@ -51,6 +51,7 @@ class Conditions:
         self._contents: dict[tuple[str, int], str | None] = {}
         self._vectors: dict[tuple[str, str], Tensor] = {}
         self._warned = False
+        self._database: sqlite3.Connection | None = None
         self._process: int | None = None
 
     def take_in(
@@ -182,7 +183,8 @@ class Conditions:
             return []
 
     def _run_in(self, path: str, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        if self._process != os.getpid():  # a connection must not be carried over a fork
+        if self._database is None or self._process != os.getpid():  # a connection must not be carried over a fork
+            self._close()
             self._database = sqlite3.connect(path, timeout=WAIT_SECONDS, check_same_thread=False)
             self._database.executescript(TABLES)
             self._process = os.getpid()
@@ -191,6 +193,13 @@ class Conditions:
         with self._database:
             self._database.executemany(statement, rows)
         return []
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    def __del__(self) -> None:
+        self._close()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Conditions":
         copied = Conditions(self.path)

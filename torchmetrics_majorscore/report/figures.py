@@ -197,7 +197,7 @@ def _figure(height: float) -> "Iterator[Figure]":
     from matplotlib.figure import Figure
 
     colors = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
-    style: dict[str, Any] = dict.fromkeys(colors, INK)
+    style: dict[Any, Any] = dict.fromkeys(colors, INK)
     style |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "font.size": 9}
     style |= {"axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.15, "grid.linewidth": 0.6}
     # A dollar sign in the name of a table is a dollar sign.

@@ -196,7 +196,7 @@ def bootstrap(
     if n > 1:
         of_rows = _of_rows(statistic, rows)
         generator = np.random.default_rng(seed)
-        values = [of_rows(generator.integers(n, size=n)) for _ in range(resamples)]
+        values = [of_rows(generator.integers(n, size=(n,))) for _ in range(resamples)]
         low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
     return Interval(value, low, high, n, np.asarray(arrays[0]).size - n, seed, resamples, confidence)
 
