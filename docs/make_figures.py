@@ -76,7 +76,7 @@ def save(name: str, figure: Figure) -> None:
 
 def draw_world(clips: Clips) -> Figure:
     """Draw a frame of some scenes beside the spectrogram of their sound, under their captions."""
-    chosen = range(0, len(COMBINATIONS), len(COMBINATIONS) // SHOWN)
+    chosen = range(2, len(COMBINATIONS), len(COMBINATIONS) // SHOWN + 1)  # of different kinds, in different places
     figure = Figure(figsize=(figures.WIDTH, 1.15 * SHOWN), layout="constrained")
     grid = figure.subplots(SHOWN, 2, width_ratios=[1, 3.4])
     for (seen, heard), place in zip(grid, chosen, strict=True):
