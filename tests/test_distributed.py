@@ -30,6 +30,8 @@ from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores
 pytestmark = [
     # torchmetrics says so on every rank without data, and of merged shards if the first is empty.
     pytest.mark.filterwarnings("ignore:The ``compute`` method of metric .* was called before:UserWarning"),
+    pytest.mark.filterwarnings("ignore:update after compute without reset:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The inputs of .* last differently:UserWarning"),
     pytest.mark.filterwarnings("ignore:.* have a positive product of negative similarities:UserWarning"),
 ]
 COUNT = 37

@@ -10,8 +10,6 @@ from recorder import E2, INF, NAN, Recorder, batch, embeddings, metric, odd, sim
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 
-pytestmark = pytest.mark.filterwarnings("ignore:update after compute without reset")
-
 # A mistake in the whole batch: the call raises, and nothing of the batch is kept.
 WAVEFORMS, FRAMES = "audio (B, S), (B, C, S) or a list of waveforms", "video (B, T, 3, H, W) or a list of (T, 3, H, W)"
 RANGE = "Expected float video in [0, 1], got values from "

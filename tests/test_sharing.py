@@ -31,8 +31,6 @@ from torchmetrics_majorscore import MAJORScore, MAJORScores
 from torchmetrics_majorscore.encoders import load_encoder, table
 from torchmetrics_majorscore.encoders.base import exact_float32
 
-pytestmark = pytest.mark.filterwarnings("ignore:update after compute without reset")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _alone(one_thread):

@@ -31,8 +31,8 @@ def list_overlaps(
         ModuleNotFoundError: pandas is missing.
 
     Example:
-        >>> list_overlaps({"test": ["a_1", "b_1"]}, {"train": ["b_2", "c_2"]}, "^(.)_").loc["test"].tolist()
-        [2, '1 (50.0%)']
+        >>> list_overlaps({"test": ["a_1", "b_1"]}, {"train": ["b_2", "c_2"]}, "^(.)_").loc["test"].astype(str).tolist()
+        ['2', '1 (50.0%)']
     """
     needs_extra("pandas", "evaluation")
     import pandas as pd
