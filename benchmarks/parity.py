@@ -74,7 +74,10 @@ class Row:
 def compare(what: str, original: str, ours: Tensor, theirs: Tensor, *, aim: float | None, cosine: bool = False) -> Row:
     """Compare embeddings (N, D); the aim is for 1 - cosine or for the largest difference of a value."""
     a, b = ours.double(), theirs.double()
-    difference, distance = (a - b).abs().max().item(), (1 - (normalize(a) * normalize(b)).sum(dim=1)).max().item()
+    difference, distance = (
+        (a - b).abs().max().item(),
+        (1 - (normalize(a) * normalize(b)).sum(dim=1).clamp(max=1)).max().item(),
+    )
     aimed = "" if aim is None else f"{'1 - cosine' if cosine else 'difference'} ≤ {aim:.0e}"
     met = None if aim is None else (distance if cosine else difference) <= aim
     return Row(what, original, difference, distance, aimed, met)
