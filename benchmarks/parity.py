@@ -98,7 +98,7 @@ class Ours:
     """Our three encoders of one weights folder."""
 
     def __init__(self, weights: Path) -> None:
-        self.handles = {name: load_encoder(name, weights) for name in ("c-mcr", "clip", "clap")}
+        self.handles = {name: load_encoder(name, weights=weights) for name in ("c-mcr", "clip", "clap")}
 
     def __call__(self, name: str, modality: str, batch: Sequence[Any]) -> Tensor:
         return self.handles[name].encode(modality, batch, torch.device("cpu"))

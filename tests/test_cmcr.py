@@ -3,6 +3,8 @@
 ``benchmarks/parity.py`` compares the whole chain with the original implementations, whose numbers are GOLDEN here.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from signals import CPU, encode, picture, sound
@@ -10,6 +12,7 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clap, clip, cmcr
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
+from torchmetrics_majorscore.encoders.laion import to_laion
 from torchmetrics_majorscore.encoders.resample import resample
 
 # The first values of the originals' embeddings, with the weights of `majorscore weights seeded`; made by
@@ -86,3 +89,14 @@ def test_audio_passes_head_a_and_the_others_head_b(seeded):
     assert torch.equal(encoder.clip.head.net1[0].weight, heads.Head_B.net1[0].weight)
     assert not torch.equal(heads.Head_A.net1[0].weight, heads.Head_B.net1[0].weight)
     assert not torch.equal(heads.Head_A.net1[1].running_mean, torch.zeros(1024))
+
+
+def test_a_loaded_clap_module_takes_the_place_of_the_checkpoint(seeded, monkeypatch):
+    encoder = seeded.on(CPU)
+    tensors = to_laion(encoder.clap.network.state_dict())
+    module = SimpleNamespace(model=SimpleNamespace(state_dict=lambda: tensors))
+    monkeypatch.setattr(clip, "load_network", lambda weights: encoder.clip.network)
+    given = cmcr.load_with_clap(module, "seeded")
+    assert given.name == encoder.name
+    assert given.clap.network.audio_branch is not encoder.clap.network.audio_branch
+    assert torch.equal(given.encode_audio([sound(2)]), encode(seeded, "audio", [sound(2)]))
