@@ -74,7 +74,10 @@ class Row:
 def compare(what: str, original: str, ours: Tensor, theirs: Tensor, *, aim: float | None, cosine: bool = False) -> Row:
     """Compare embeddings (N, D); the aim is for 1 - cosine or for the largest difference of a value."""
     a, b = ours.double(), theirs.double()
-    difference, distance = (a - b).abs().max().item(), (1 - (normalize(a) * normalize(b)).sum(dim=1)).max().item()
+    difference, distance = (
+        (a - b).abs().max().item(),
+        (1 - (normalize(a) * normalize(b)).sum(dim=1).clamp(max=1)).max().item(),
+    )
     aimed = "" if aim is None else f"{'1 - cosine' if cosine else 'difference'} ≤ {aim:.0e}"
     met = None if aim is None else (distance if cosine else difference) <= aim
     return Row(what, original, difference, distance, aimed, met)
@@ -95,7 +98,7 @@ class Ours:
     """Our three encoders of one weights folder."""
 
     def __init__(self, weights: Path) -> None:
-        self.handles = {name: load_encoder(name, weights) for name in ("c-mcr", "clip", "clap")}
+        self.handles = {name: load_encoder(name, weights=weights) for name in ("c-mcr", "clip", "clap")}
 
     def __call__(self, name: str, modality: str, batch: Sequence[Any]) -> Tensor:
         return self.handles[name].encode(modality, batch, torch.device("cpu"))

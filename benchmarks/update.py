@@ -90,7 +90,7 @@ def our_runs(weights: Path, precision: str) -> Callable[[dict[str, Any]], dict[s
 
 def measure(weights: Path, options: argparse.Namespace) -> dict[str, list[float]]:
     """Time all in turns, after one round that does not count."""
-    encoder, peers = load_encoder("c-mcr", weights).on(CPU), Peers(Originals(weights, None), RATE)
+    encoder, peers = load_encoder("c-mcr", weights=weights).on(CPU), Peers(Originals(weights, None), RATE)
     ours = [our_runs(weights, precision) for precision in ("float32", *([] if options.no_bf16 else ["bf16"]))]
     times: dict[str, list[float]] = {}
     for number in range(options.rounds + 1):
@@ -118,7 +118,7 @@ def decoding_share(manifest: Path, weights: Path) -> str:
     from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
     entries = read_manifest(manifest)
-    shared = load_encoder("c-mcr", weights)
+    shared = load_encoder("c-mcr", weights=weights)
     shared.on(CPU)
     reading = seconds(lambda: [read_clip(entry.video, entry.audio) for entry in entries] and None)
     with tempfile.TemporaryDirectory() as folder:

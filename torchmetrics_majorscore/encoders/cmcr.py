@@ -5,12 +5,14 @@ CLIP-side head, audio through the CLAP-side head; vectors have unit norm in fron
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders import clap, clip
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
-from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.base import clean_build, load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 
@@ -100,7 +102,31 @@ def load_heads(weights: Weights) -> Heads:
 
 def load(weights: Weights, pool: Pool) -> CMCR:
     """Build C-MCR from its three checkpoints."""
-    heads, network = load_heads(weights), clap.load_network(weights)
+    return _connect(weights, pool, clap.load_network(weights))
+
+
+def load_with_clap(module: Any, weights: str | Path | None = None, pool: Pool = "after_head") -> CMCR:
+    """Build C-MCR around the CLAP of a loaded ``laion_clap.CLAP_Module``, which the heads should have been trained for.
+
+    Args:
+        module: its audio network is copied.
+        weights: the folder with the checkpoints of CLIP and of the heads, see :func:`.load_encoder`.
+        pool: see :class:`.clip.CLIP`.
+
+    Returns:
+        What a metric takes as ``encoder``; with the weights of ``630k-fusion-best.pt``, the encoder ``"c-mcr"``.
+
+    Raises:
+        ValueError: it has another audio network than HTSAT.
+        FileNotFoundError: the weights folder or a file in it is missing.
+    """
+    with clean_build():
+        network = clap.fill_network(module.model.state_dict(), "laion_clap's CLAP_Module")
+        return _connect(find_weights(["clip", "heads"], weights), pool, network)
+
+
+def _connect(weights: Weights, pool: Pool, network: nn.Module) -> CMCR:
+    heads = load_heads(weights)
     parts = (
         clip.CLIP(clip.load_network(weights), heads.Head_B, pool),
         clap.CLAP(network, heads.Head_A, mel=clap.mel_of(network)),
