@@ -1,5 +1,7 @@
 """Clips of a table to look at and to listen to: which, and a small copy of each that stands in a page."""
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Mapping
@@ -7,14 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.media import Clip, Entry, read_clip
 from torchmetrics_majorscore.media.container import import_av
 
 if TYPE_CHECKING:
+    import torch
     from pandas import DataFrame
+
+    from torchmetrics_majorscore.media import Clip, Entry
 
 PER_GROUP = 3
 SECONDS = 10.0  # what C-MCR's CLAP hears
@@ -50,7 +52,7 @@ class Preview:
     problem: str = ""
 
 
-def make_groups(table: "DataFrame", entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
+def make_groups(table: DataFrame, entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
     """Give the groups of the gallery; a clip that stands in several has its player in the first."""
     picked = pick_clips(table)
     previews = read_previews(picked, entries) if entries else {}
@@ -80,7 +82,7 @@ def caption(entries: Mapping[str, Entry] | None, clip_id: str) -> str:
     return (entry.text if entry else None) or ""
 
 
-def pick_clips(table: "DataFrame") -> dict[str, list[str]]:
+def pick_clips(table: DataFrame) -> dict[str, list[str]]:
     """Pick clips worth a look (MAJORScore, Fig. 4).
 
     Args:
@@ -127,6 +129,8 @@ def read_previews(picked: Mapping[str, list[str]], entries: Mapping[str, Entry])
 def _preview(entry: Entry | None) -> Preview:
     if entry is None:
         return Preview(None, None, False, "not in the manifest")
+    from torchmetrics_majorscore.media import read_clip  # needs torch, which a page without clips does not wait for
+
     end = entry.start + SECONDS
     end = end if entry.end is None else min(end, entry.end)
     try:
