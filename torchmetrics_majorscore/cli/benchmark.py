@@ -2,14 +2,15 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.cli.options import add_encoding, encoding
-from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.tables.read import MEANINGLESS, is_seeded
+from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
+from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
+from torchmetrics_majorscore.cli.printing import Output, first
+from torchmetrics_majorscore.extras import needs_extras
 
 SETS = ("consistent", "mispaired")
 TABLE_II = ("mean_difference", "cohens_d", "t", "std_difference", "skewness")
@@ -17,7 +18,8 @@ TABLE_II = ("mean_difference", "cohens_d", "t", "std_difference", "skewness")
 
 def add_commands(commands: Any) -> None:
     """Register the command."""
-    benchmark = commands.add_parser("benchmark", help="the paper's consistency protocol: own against other captions")
+    about = "the paper's consistency protocol: own against other captions"
+    benchmark = commands.add_parser("benchmark", parents=[SAID], help=about)
     benchmark.add_argument("manifest", type=Path, help="as for score; a column class or label, else the caption")
     benchmark.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
     embeddings = "file of per-clip embeddings, continued if it exists (default: %(default)s)"
@@ -26,38 +28,45 @@ def add_commands(commands: Any) -> None:
     benchmark.add_argument("--tables", type=Path, metavar="FOLDER", help=tables)
     benchmark.add_argument("--seed", type=int, default=0, help="of mispairing and intervals (default: %(default)s)")
     add_encoding(benchmark)
-    benchmark.set_defaults(run=_benchmark)
+    benchmark.set_defaults(run=_benchmark, again="{output} keeps what is encoded; the same command continues there.")
 
 
-def _benchmark(options: argparse.Namespace) -> int:
-    needs_extra("av", "media")
-    needs_extra("scipy", "evaluation")
-    from tqdm import tqdm
-
+def _benchmark(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING | {"scipy": "evaluation"})
+    check_file(options.output)
+    if options.tables:
+        check_folder(options.tables)
     from torchmetrics_majorscore.media import read_manifest
-    from torchmetrics_majorscore.scoring.embed import embed_clips
-    from torchmetrics_majorscore.scoring.encode import EncodeOptions
-    from torchmetrics_majorscore.scoring.protocol import run_protocol, write_sets
+    from torchmetrics_majorscore.statistics.consistency import derange
 
     entries = read_manifest(options.manifest, options.folder)
-    without = [entry.id for entry in entries if not entry.text]
+    without = {entry.id: "no caption" for entry in entries if not entry.text}
     captioned = [entry for entry in entries if entry.text]
-    with tqdm(total=len(captioned), unit="clip") as bar:
-        how = EncodeOptions(baseline=True, **encoding(options))
-        embeddings = embed_clips(captioned, options.output, how, bar.update)
-    labels = [entry.label or str(entry.text) for entry in captioned]
-    ids = [entry.id for entry in captioned]
+    ids, labels = [entry.id for entry in captioned], [entry.label or str(entry.text) for entry in captioned]
+    derange(labels, options.seed)  # a class over half is known before anything is encoded
+    how = encoding(options, baseline=True)
+    from torchmetrics_majorscore.scoring.embed import embed_clips
+    from torchmetrics_majorscore.scoring.encode import EncodeOptions
+    from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
+
+    with naming(options.output), out.progress.bar(len(captioned), "clip") as advance:
+        embeddings = embed_clips(captioned, options.output, EncodeOptions(**how), advance)
+    failures = without | {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
+    out.record(clips=len(entries), failed=len(failures), failures=failures, seed=options.seed)
+    out.notes(*first(failures, f"in {options.output}"))
+    if not embeddings.vectors:
+        out.error("Expected clips that can be read, got none.")
+        return NOTHING
     found = run_protocol(embeddings, ids, labels, options.seed)
-    failed = [entry.id for entry in captioned if entry.id in embeddings.errors]
-    lines = [f"{clip_id}: {embeddings.errors[clip_id]}" for clip_id in failed]
-    lines += [*protocol_lines(found), f"signature: {embeddings.signature}|seed:{options.seed}"]
-    lines += [f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}."] if without else []
+    out.record(methods=found, above_clipclap=headline(found))
+    out.result(*protocol_lines(found))
     if options.tables:
         paths = write_sets(embeddings, ids, labels, options.tables, options.seed)
-        lines.append(f"written: {' and '.join(map(str, paths.values()))}")
-    lines += [MEANINGLESS] if is_seeded(embeddings.signature) else []
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+        out.record(written=paths)
+        out.notes(f"written: {' and '.join(map(str, paths.values()))}")
+    out.origin(f"{embeddings.signature}|seed:{options.seed}")
+    out.notes(f"{len(failures)} of {len(entries)} clips failed, in whole or in part.")
+    return PARTLY if failures else DONE
 
 
 def protocol_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Clips of a table to look at and to listen to: which, and a small copy of each that stands in a page."""
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Mapping
@@ -7,14 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.media import Clip, Entry, read_clip
 from torchmetrics_majorscore.media.container import import_av
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from torch import Tensor
+
+    from torchmetrics_majorscore.media import Clip, Entry
 
 PER_GROUP = 3
 SECONDS = 10.0  # what C-MCR's CLAP hears
@@ -50,7 +52,7 @@ class Preview:
     problem: str = ""
 
 
-def make_groups(table: "DataFrame", entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
+def make_groups(table: DataFrame, entries: dict[str, Entry] | None) -> list[dict[str, Any]]:
     """Give the groups of the gallery; a clip that stands in several has its player in the first."""
     picked = pick_clips(table)
     previews = read_previews(picked, entries) if entries else {}
@@ -80,7 +82,7 @@ def caption(entries: Mapping[str, Entry] | None, clip_id: str) -> str:
     return (entry.text if entry else None) or ""
 
 
-def pick_clips(table: "DataFrame") -> dict[str, list[str]]:
+def pick_clips(table: DataFrame) -> dict[str, list[str]]:
     """Pick clips worth a look (MAJORScore, Fig. 4).
 
     Args:
@@ -127,6 +129,8 @@ def read_previews(picked: Mapping[str, list[str]], entries: Mapping[str, Entry])
 def _preview(entry: Entry | None) -> Preview:
     if entry is None:
         return Preview(None, None, False, "not in the manifest")
+    from torchmetrics_majorscore.media import read_clip  # which needs torch, as a page without clips does not
+
     end = entry.start + SECONDS
     end = end if entry.end is None else min(end, entry.end)
     try:
@@ -171,7 +175,7 @@ def _encode(pictures: list[Any], clip: Clip) -> bytes:
     return buffer.getvalue()
 
 
-def _sound(waveform: torch.Tensor, sample_rate: int | None) -> Any:
+def _sound(waveform: Tensor, sample_rate: int | None) -> Any:
     mono = waveform.mean(dim=0, keepdim=True).clamp(-1, 1).numpy()
     sound = import_av().AudioFrame.from_ndarray(mono, format="fltp", layout="mono")
     sound.sample_rate = sample_rate
