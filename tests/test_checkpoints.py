@@ -1,5 +1,6 @@
 """Files of weights: every layout loads, what is missing or wrong is named, and a build leaves no trace."""
 
+import os
 import random
 import re
 import sys
@@ -15,7 +16,7 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clap, clip, cmcr, load_encoder
 from torchmetrics_majorscore.encoders import seeded as seeded_files
-from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors
+from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors, write_tensors
 from torchmetrics_majorscore.encoders.laion import to_laion
 
 for package in ("open_clip", "transformers"):
@@ -178,3 +179,15 @@ def test_build_gives_the_same_weights_wherever_it_is_called_and_leaves_no_trace(
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
     assert sys.path == path
+
+
+def test_files_of_tensors_follow_the_umask_and_name_themselves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_tensors(tmp_path / "sub" / "t.safetensors", {"a": torch.arange(6.0).reshape(2, 3).T}, {"from": "here"})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "sub" / "t.safetensors").stat().st_mode & 0o777 == 0o640
+    assert read_tensors(tmp_path / "sub" / "t.safetensors")["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    with pytest.raises(ValueError, match="got .*sub, which is a folder or a device"):
+        write_tensors(tmp_path / "sub", {"a": torch.zeros(1)})
