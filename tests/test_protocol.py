@@ -144,7 +144,7 @@ def test_a_clip_that_cannot_be_read_has_no_value_but_a_reason(world, tmp_path, c
         assert torch.equal(again.vectors[name].nan_to_num(), vector.nan_to_num())
     assert again.errors.keys() == {entries[0].id}
     arguments = ["benchmark", str(tmp_path / "w" / "manifest.csv"), "--encoder", "c-mcr-tiny"]
-    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 0
+    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 1
     output = capsys.readouterr().out
     assert f"{entries[0].id}: {again.errors[entries[0].id]}" in output
     assert "7 clips, each with its own caption and with one of another class; 1 without a value." in output

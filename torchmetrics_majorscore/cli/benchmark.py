@@ -9,7 +9,7 @@ from typing import Any
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
-from torchmetrics_majorscore.cli.printing import Output, first
+from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
 
 SETS = ("consistent", "mispaired")
@@ -52,20 +52,18 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     with naming(options.output), out.progress.bar(len(captioned), "clip") as advance:
         embeddings = embed_clips(captioned, options.output, EncodeOptions(**how), advance)
     failures = without | {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
-    out.record(clips=len(entries), failed=len(failures), failures=failures, seed=options.seed)
-    out.notes(*first(failures, f"in {options.output}"))
-    if not embeddings.vectors:
-        out.error("Expected clips that can be read, got none.")
-        return NOTHING
     found = run_protocol(embeddings, ids, labels, options.seed)
-    out.record(methods=found, above_clipclap=headline(found))
+    if not found:
+        out.failures(failures, len(entries), f"in {options.output}")
+        return NOTHING
+    out.record(methods=found, above_clipclap=headline(found), seed=options.seed)
     out.result(*protocol_lines(found))
+    out.origin(f"{embeddings.signature}|seed:{options.seed}")
     if options.tables:
         paths = write_sets(embeddings, ids, labels, options.tables, options.seed)
         out.record(written=paths)
         out.notes(f"written: {' and '.join(map(str, paths.values()))}")
-    out.origin(f"{embeddings.signature}|seed:{options.seed}")
-    out.notes(f"{len(failures)} of {len(entries)} clips failed, in whole or in part.")
+    out.failures(failures, len(entries), f"in {options.output}")
     return PARTLY if failures else DONE
 
 
