@@ -17,9 +17,10 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders import clap, clip, cmcr, load_encoder
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors, write_tensors
+from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, VisionTransformer
 from torchmetrics_majorscore.encoders.laion import to_laion
 
-for package in ("open_clip", "transformers"):
+for package in ("ftfy", "transformers"):
     pytest.importorskip(package)
 
 
@@ -29,18 +30,17 @@ ULIP_HEADS = Path(__file__).parents[2] / "shared/cmcr/ulip_clip.pt"
 @pytest.fixture
 def tiny_clip(monkeypatch, tmp_path):
     """Write a small Hugging Face CLIP as its class does; give it, and the folder that our loader reads it from."""
-    import open_clip
     from transformers import CLIPConfig, CLIPModel
 
     vision = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = {
-        "embed_dim": 32,
-        "vision_cfg": {"layers": 2, "width": 128, "head_width": 64, "patch_size": 32, "image_size": 224},
-        "text_cfg": {"layers": 2, "width": 64, "heads": 2, "context_length": 77, "vocab_size": 49_408},
-        "quick_gelu": True,
-    }
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: config)
+
+    def build():
+        visual = VisionTransformer(32, image_size=224, patch_size=32, width=128, layers=2, quick=True)
+        parts = {"layers": 2, "width": 64, "heads": 2, "context_length": 77, "vocab_size": 49_408}
+        return CLIPNetwork(visual, 32, parts, quick=True)
+
+    monkeypatch.setattr(clip, "build_vit_b_32", build)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).eval()
@@ -189,5 +189,5 @@ def test_files_of_tensors_follow_the_umask_and_name_themselves(tmp_path):
         os.umask(before)
     assert (tmp_path / "sub" / "t.safetensors").stat().st_mode & 0o777 == 0o640
     assert read_tensors(tmp_path / "sub" / "t.safetensors")["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
-    with pytest.raises(ValueError, match="got .*sub, which is a folder or a device"):
+    with pytest.raises(ValueError, match=r"got .*sub, which is a folder or a device"):
         write_tensors(tmp_path / "sub", {"a": torch.zeros(1)})

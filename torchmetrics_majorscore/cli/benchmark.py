@@ -7,7 +7,7 @@ from typing import Any
 from torchmetrics_majorscore.cli.ending import DONE, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
-from torchmetrics_majorscore.cli.printing import Output, drawn, first
+from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
 
 SETS = ("consistent", "mispaired")
@@ -52,9 +52,8 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     with naming(options.output), out.progress.bar(len(captioned), "clip") as advance:
         embeddings, changed = embed_clips(captioned, options.output, EncodeOptions(**how), advance)
     failures = without | {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
-    out.record(clips=len(entries), failed=len(failures), changed=len(changed), failures=failures, seed=options.seed)
     found = run_protocol(embeddings, ids, labels, options.seed)
-    out.record(methods=found, above_clipclap=headline(found))
+    out.record(methods=found, above_clipclap=headline(found), changed=len(changed), seed=options.seed)
     for name, frame in protocol_tables(found).items():
         out.table(name, frame)
     n, dropped = next((i.n, i.dropped) for i in found["MAJORScore"].fairness.values())
@@ -66,10 +65,7 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
         notes.append(f"written: {' and '.join(map(str, paths.values()))}")
     out.notes(*notes, NOT_ABOVE, drawn(options.seed))
     out.origin(f"{embeddings.signature}|seed:{options.seed}")
-    out.notes(
-        *first(failures, "in the tables of --tables, or with --json"),
-        f"{len(failures)} of {len(entries)} clips failed, in whole or in part.",
-    )
+    out.failures(failures, len(entries), f"in {options.output}")
     return PARTLY if failures else DONE
 
 

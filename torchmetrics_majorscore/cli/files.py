@@ -18,6 +18,8 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise _refused(errno.EISDIR, path)
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Expected a file or nothing there, got a device or a pipe", str(path))
     if path.exists() and not os.access(path, os.W_OK):
         raise _refused(errno.EACCES, path)
     check_folder(path.parent)

@@ -8,7 +8,7 @@ from torchmetrics_majorscore.cli.progress import stage
 JOINT = ("c-mcr", "c-mcr-tiny")
 
 
-ENCODING = {"av": "media", "open_clip": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
+ENCODING = {"av": "media", "ftfy": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
 """What every command that encodes clips needs, for :func:`.needs_extras`."""
 
 

@@ -18,6 +18,8 @@ from torchmetrics_majorscore.tables.read import MEANINGLESS, is_seeded
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = 10
+
 
 class Output:
     """Where a command says what it found.
@@ -71,6 +73,23 @@ class Output:
         if seeded and self.quiet:
             self.error(MEANINGLESS)
 
+    def failures(self, reasons: Mapping[str, str], clips: int, others: str) -> None:
+        """Say which clips failed and why: the first of them, for there may be thousands, and how many.
+
+        Args:
+            reasons: clip to its reason.
+            clips: how many there are in all.
+            others: where the reasons of all stand.
+        """
+        self.record(clips=clips, failed=len(reasons), failures=reasons)
+        self.notes(*(f"{clip}: {reason}" for clip, reason in islice(reasons.items(), SHOWN)))
+        if len(reasons) > SHOWN:
+            self.notes(f"... and {len(reasons) - SHOWN} more, {others}")
+        count = f"{len(reasons)} of {clips} clips failed, in whole or in part."
+        self.notes(count)
+        if self.quiet and reasons:
+            self.error(count)
+
     def record(self, **values: Any) -> None:
         """Keep values for JSON: numbers, strings, DataFrames, dataclasses, and lists and dicts of them."""
         self._found |= values
@@ -88,15 +107,6 @@ class Output:
     def _write(self, text: str) -> None:
         with self.progress.aside():
             sys.stdout.write(visible(text))
-
-
-SHOWN = 10
-
-
-def first(reasons: Mapping[str, str], others: str) -> list[str]:
-    """Give the first of the reasons, clip by clip, and say where the others are: there may be thousands."""
-    lines = [f"{clip}: {reason}" for clip, reason in islice(reasons.items(), SHOWN)]
-    return [*lines, *([f"... and {len(reasons) - SHOWN} more, {others}"] if len(reasons) > SHOWN else [])]
 
 
 def drawn(seed: int) -> str:

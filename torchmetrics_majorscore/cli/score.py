@@ -7,7 +7,7 @@ from typing import Any
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
-from torchmetrics_majorscore.cli.printing import Output, first
+from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
 
 
@@ -59,11 +59,5 @@ def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> None:
         )
     )
     out.origin(summary["signature"])
-    out.notes(
-        f"written: {' and '.join(map(str, written))}",
-        *first(summary["failures"], f"in the column error of {path}"),
-    )
-    failed = f"{summary['failed']} of {summary['clips']} clips failed, in whole or in part."
-    out.notes(failed)
-    if out.quiet and summary["failed"]:
-        out.error(failed)
+    out.notes(f"written: {' and '.join(map(str, written))}")
+    out.failures(summary["failures"], summary["clips"], f"in the column error of {path}")

@@ -36,7 +36,10 @@ def _demo(options: argparse.Namespace, out: Output) -> int:
     with stage("loading torch and Lightning"):
         from torchmetrics_majorscore.demo import DemoOptions, run_demo
 
-    run_demo(options.output, DemoOptions(seed=options.seed), say)
+    demo = DemoOptions(seed=options.seed)
+    with out.progress.bar(demo.work, "clip") as advance:
+        numbers = run_demo(options.output, demo, out.result, advance)
+    out.record(numbers=numbers, written=options.output)
     return DONE
 
 
