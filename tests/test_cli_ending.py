@@ -62,11 +62,11 @@ def test_the_same_failure_has_the_same_code_in_all_commands(world, tmp_path, cap
         assert f"{expected} of {4 + expected} clips failed, in whole or in part.\n" in score[1]
         assert f"{expected} of {4 + expected} clips failed, in whole or in part.\n" in benchmark[1]
     (tmp_path / "none.csv").write_text("id,video,text\na,a.mp4,a bell\nb,b.mp4,a drum\n")
-    for command in ("score", "benchmark"):
-        code, output, _ = run(capsys, command, "none.csv", *TINY, "-o", tmp_path / f"none.{command}")
+    for command, written in (("score", "s.csv"), ("benchmark", "e.safetensors")):
+        code, output, error = run(capsys, command, "none.csv", *TINY, "-o", tmp_path / written)
         assert code == 2
-        assert "a: " in output
-        assert "no file" in output
+        assert "a: " in output + error
+        assert "no file" in output + error
     code, output, _ = run(capsys, "score", world / "with_missing.csv", *TINY, "-o", tmp_path / "1.csv", "--json")
     found = json.loads(output)
     assert (code, found["failed"], list(found["failures"])) == (1, 1, ["gone"])
@@ -117,7 +117,10 @@ def test_errors_of_the_system_name_their_file(tmp_path, capsys):
     write_table(tmp_path / "s.csv", {"p/a": (0.5, 0.1), "p/b": (0.1, 0.1)})
     code, _, error = run(capsys, "ratings", "sheet", "s.csv", "-o", "none/sheet.csv", "--key", "s.csv/key.csv")
     assert (code, error) == (2, "majorscore: s.csv: Not a directory\n")
-    with process("compare", "s.csv", stdout=Path("/dev/full").open("w"), stderr=subprocess.PIPE, text=True) as full:
+    with (
+        Path("/dev/full").open("w") as device,
+        process("compare", "s.csv", stdout=device, stderr=subprocess.PIPE, text=True) as full,
+    ):
         assert full.stderr.read() == "majorscore: standard output: No space left on device\n"
     assert full.returncode == 2
 

@@ -54,7 +54,7 @@ def test_json_is_one_object_with_the_numbers_of_the_text(tmp_path, capsys):
     assert [row["model"] for row in found["means"]] == ["old", "new"]
     assert found["means"][1]["majorscore_average"] == pytest.approx(0.7, abs=1e-9)
     assert found["means"][0]["majorscore_average_low"] < 0.2 < found["means"][0]["majorscore_average_high"]
-    assert found["tests"][0]["difference"] == pytest.approx(-0.5, abs=1e-9)
+    assert found["tests"][0]["a_minus_b"] == pytest.approx(-0.5, abs=1e-9)
     assert found["tests"][1]["t"] is None  # not determined: the two are equal
     assert [row["id"] for row in found["dropped"]] == ["p/5"]
     _, output, _ = run(capsys, "rank", "old.csv", "--best", "1", "--json")

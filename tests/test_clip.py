@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clip
 from torchmetrics_majorscore.encoders.resize import prepare_frames
+from torchmetrics_majorscore.encoders.vit import embed_pixels
 
 open_clip = pytest.importorskip("open_clip")
 
@@ -66,7 +67,7 @@ def test_pool_before_head_is_the_head_of_the_mean(seeded):
         frames = torch.cat([prepare_frames(frames, 224) for frames in batch])
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (inner.frames.mean, inner.frames.std))
         pixels = (frames / 255 - mean) / std
-        a, b, c = normalize(network.encode_image(pixels), dim=-1)
+        a, b, c = normalize(embed_pixels(network.visual, pixels), dim=-1)
         before = normalize(head(torch.stack([(a + b) / 2, c])), dim=-1)
         joint = normalize(head(torch.stack([a, b, c])), dim=-1)
         after = normalize(torch.stack([(joint[0] + joint[1]) / 2, joint[2]]), dim=-1)
