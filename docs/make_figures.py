@@ -89,7 +89,8 @@ def draw_world(clips: Clips) -> Figure:
         heard.imshow(levels, cmap=COLOURS, origin="lower", extent=(0, 4, 0, 9), aspect="auto", interpolation="none")
         heard.set_title(clips.text[place], loc="left", fontsize=8, color=figures.INK)
         heard.set_yticks([])
-        heard.tick_params(labelbottom=heard is grid[-1, 1], colors=figures.INK)
+        last = heard is grid[-1, 1]
+        heard.tick_params(labelbottom=last, length=3 if last else 0, colors=figures.INK)
         heard.spines[:].set_visible(False)
     grid[-1, 1].set_xlabel("seconds (sound up to 9 kHz)", color=figures.INK)
     return figure
