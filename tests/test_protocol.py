@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safetensors")):
+if not all(find_spec(package) for package in ("ftfy", "av", "scipy", "safetensors")):
     pytest.skip("needs the extras cmcr, media and evaluation", allow_module_level=True)
 
 from given import embed

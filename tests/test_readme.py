@@ -10,7 +10,7 @@ import pytest
 
 from torchmetrics_majorscore.cli.main import _parser, main
 
-for package in ("av", "lightning", "matplotlib", "open_clip", "pandas"):
+for package in ("av", "lightning", "matplotlib", "ftfy", "pandas"):
     pytest.importorskip(package)
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
