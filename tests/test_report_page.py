@@ -32,7 +32,7 @@ def gallery(tmp_path_factory):
     manifest = folder / "manifest.jsonl"
     rows.append({"id": "gone", "video": "gone.mp4", "text": "a clip that was deleted"})
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    return write_report({"scores": path}, folder / "page.html", manifest, folder=CLIPS)
+    return write_report({"scores": path}, folder / "page.html", [manifest], folder=CLIPS)
 
 
 def test_the_gallery_has_thumbnails_players_and_reasons(gallery):
@@ -89,7 +89,8 @@ def test_sorting(page):
         return { down, up, last, ids: column(0).slice(0, 4), old: head(1).getAttribute("aria-sort") };
         """,
     )
-    values = sorted((row[1] for row in page_rows(page.read_text())["rows"] if row[1] is not None), reverse=True)
+    rows = page_rows(page.read_text())["values"][0]
+    values = sorted((row[0] for row in rows if row[0] is not None), reverse=True)
     assert found["down"] == ["descending", [f"{value:.4f}" for value in values[:25]], True]
     assert found["up"] == ["ascending", [f"{value:.4f}" for value in values[:-26:-1]]]
     assert found["last"] == "alpha"  # without a value, last both ways
@@ -115,12 +116,12 @@ def test_filtering_and_pages(page):
         return { second, few, error, between, none: status() };
         """,
     )
-    assert found["second"] == ["Clips 26 to 50 of 122.", False, "clip-23"]
-    assert found["few"] == ["Clips 1 to 11 of 11, filtered from 122.", 11, True]
+    assert found["second"] == ["Rows 26 to 50 of 122.", False, "clip-23"]
+    assert found["few"] == ["Rows 1 to 11 of 11, filtered from 122.", 11, True]
     assert found["error"] == ["alpha"]
     assert found["between"]
     assert all(0.5 <= value <= 0.6 for value in found["between"])
-    assert found["none"] == "No clip of 122 fits."
+    assert found["none"] == "No row of 122 fits."
 
 
 def test_a_player_plays(gallery):
@@ -139,6 +140,162 @@ def test_a_player_plays(gallery):
     assert found["width"] > 0
     assert found["seconds"] > 0.5
     assert ": " in found["label"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The page of two models, both with clips to play."""
+    pytest.importorskip("av")
+    folder = tmp_path_factory.mktemp("models")
+    ids = ["ball", "disc", "noise"]
+    tables = {
+        "ours": write_random(folder / "ours.csv", ids, 1),
+        "theirs": write_random(folder / "theirs.csv", ids[:2], 2),
+    }
+    rows = [{"id": clip, "video": f"{clip}.mp4", "text": f"the {clip}"} for clip in ids]
+    (folder / "ours.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "theirs.jsonl").write_text(
+        "\n".join(json.dumps({"id": row["id"], "audio": row["video"]}) for row in rows)
+    )
+    manifests = [folder / "ours.jsonl", folder / "theirs.jsonl"]
+    return write_report(tables, folder / "page.html", manifests, folder=CLIPS)
+
+
+def test_models_stand_side_by_side(models):
+    found = probe(
+        models,
+        """
+        const card = document.querySelector(".card");
+        const player = (take) => [take.querySelector("h4").textContent, take.querySelector("video, audio").tagName];
+        const players = [...card.querySelectorAll(".take")].map(player);
+        const table = [...card.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+        return { players, table, id: card.ariaLabel };
+        """,
+    )
+    rows = page_rows(models.read_text())
+    assert found["players"] == [["ours", "VIDEO"], ["theirs", "AUDIO"]]
+    assert found["table"][0] == ["Score", "ours", "theirs"]
+    shown = [values[rows["clips"].index(found["id"])] for values in rows["values"]]
+    best = ["MAJORScore average", *(f"{row[0]:.4f}" if row else "\u2013" for row in shown)]
+    assert found["table"][1] == best
+
+
+def test_one_score_of_all_models(models):
+    found = probe(
+        models,
+        HELPERS
+        + """
+        const titles = () => [...get("clips").tHead.rows[0].cells].map((cell) => cell.textContent);
+        const every = [titles().slice(0, 4), column(0), column(2)];
+        type("view", "0");
+        const beside = [titles(), column(0)];
+        head(4).querySelector("button").click();
+        return { every, beside, sorted: [column(2), column(3), column(4)] };
+        """,
+    )
+    rows = page_rows(models.read_text())
+    assert found["every"][0] == ["Clip", "Caption", "Model", "MAJORScore average"]
+    assert found["every"][1:] == [["ball", "ball", "disc", "disc", "noise"], ["ours", "theirs"] * 2 + ["ours"]]
+    assert found["beside"] == [["Clip", "Caption", "ours", "theirs", "ours \u2212 theirs"], ["ball", "disc", "noise"]]
+    ours, theirs, differences = found["sorted"]
+    assert [theirs[-1], differences[-1]] == ["\u2013", "\u2013"]
+    assert sorted(ours[:2]) == sorted(f"{row[0]:.4f}" for row in rows["values"][0][:2])
+    expected = [float(a) - float(b) for a, b in zip(ours[:2], theirs[:2], strict=True)]
+    assert list(map(float, differences[:2])) == pytest.approx(expected)
+    assert expected[0] >= expected[1]
+
+
+def test_figures_are_saved(page):
+    found = probe(
+        page,
+        """
+        const saved = [], named = [];
+        URL.createObjectURL = (file) => { saved.push(file); return "blob:x"; };
+        HTMLAnchorElement.prototype.click = function () { named.push(this.download); };
+        for (const button of document.querySelectorAll("figure:nth-of-type(2) .save button")) {
+          button.click();
+          await new Promise((done) => setTimeout(done, 300));
+        }
+        const image = await createImageBitmap(saved[1]), { width, height } = image;
+        const brush = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+        brush.drawImage(image, 0, 0);
+        const pixels = brush.getImageData(0, 0, width, height).data;
+        const dark = pixels.filter((value, k) => k % 4 === 0 && value < 60).length;
+        const types = saved.map((file) => file.type), corner = [...pixels.slice(0, 4)];
+        return { svg: await saved[0].text(), types, named, width, corner, dark };
+        """,
+    )
+    assert found["named"] == ["majorscore-means.svg", "majorscore-means.png"]
+    assert found["types"] == ["image/svg+xml", "image/png"]
+    assert found["svg"].startswith("<svg")
+    assert "currentColor" not in found["svg"]
+    assert "#1b1f24" in found["svg"]
+    assert (found["width"], found["corner"]) == (1600, [255, 255, 255, 255])
+    assert found["dark"] > 1000  # text and axes are there
+
+
+def test_only_boxes_that_scroll_say_so(models):
+    found = probe(
+        models,
+        """
+        document.body.style.width = "390px";
+        await new Promise((done) => setTimeout(done, 300));
+        const state = (box) => [box.classList.contains("wide"), box.tabIndex, box.scrollWidth > box.clientWidth];
+        return [...document.querySelectorAll(".scroll")].map(state);
+        """,
+        "--window-size=500,800",
+    )
+    assert [True, 0, True] in found
+    assert [False, -1, False] in found
+    assert all(wide is scrolls for wide, _, scrolls in found)
+
+
+def test_landmarks_have_names_of_their_own(models):
+    found = probe(
+        models,
+        """
+        const marks = document.querySelectorAll("section, nav, [role=region], [role=search]");
+        const name = (mark) => mark.ariaLabel ?? get(mark.getAttribute("aria-labelledby")).textContent;
+        return [...marks].map((mark) => `${mark.role ?? mark.tagName} ${name(mark)}`);
+        """,
+    )
+    assert len(found) > 10
+    assert len(set(found)) == len(found)
+    names = [name.split(" ", 1)[1] for name in found if not name.startswith(("NAV", "search"))]
+    assert len(set(names)) == len(names)
+
+
+def test_on_paper(models):
+    """Chromium's command line prints only to a file: the print style is put on the screen instead."""
+    copy = models.with_name("paper.html")
+    copy.write_text(
+        models.read_text().replace("@media print", "@media screen").replace("@media screen {", "@media all {")
+    )
+    found = probe(
+        copy,
+        """
+        const find = (query) => document.querySelector(query), style = (query) => getComputedStyle(find(query));
+        return {
+          player: style("video").display, poster: style("video + img").display,
+          same: find("video + img").src === find("video").poster, sound: style(".take p.paper").display,
+          box: style(".scroll").overflowX, heading: style("h2").breakAfter,
+          figure: style("figure").breakInside, row: style("tr").breakInside,
+          buttons: style(".save").display, controls: style("#controls").display,
+        };
+        """,
+    )
+    assert found == {
+        "player": "none",
+        "poster": "block",
+        "same": True,
+        "box": "visible",
+        "heading": "avoid",
+        "figure": "avoid",
+        "row": "avoid",
+        "buttons": "none",
+        "controls": "none",
+        "sound": "block",
+    }
 
 
 def test_scripts_in_captions_do_not_run(tmp_path):

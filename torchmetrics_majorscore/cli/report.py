@@ -16,16 +16,17 @@ def add_commands(commands: Any) -> None:
     report.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), help="page to write (default: %(default)s)"
     )
-    report.add_argument("--manifest", type=Path, help="the first table's, for the clips of the gallery")
+    manifest = "the first table's, for the clips of the gallery; again for the second table's, and so on"
+    report.add_argument("--manifest", type=Path, action="append", default=[], dest="manifests", help=manifest)
     report.add_argument("--mispaired", type=Path, help="table of the first table's clips with wrong captions")
-    report.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
+    report.add_argument("--folder", type=Path, help="folder of the clips (default: each manifest's own)")
     report.set_defaults(run=_report)
 
 
 def _report(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.report.page import write_report
 
-    more = {name: getattr(options, name) for name in ("manifest", "mispaired", "folder")}
+    more = {name: getattr(options, name) for name in ("manifests", "mispaired", "folder")}
     write_report(name_tables(options.tables), options.output, **more)
     sys.stdout.write(f"written: {options.output}\n")
     return 0

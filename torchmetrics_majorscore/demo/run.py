@@ -128,7 +128,10 @@ def run_demo(folder: Path, options: DemoOptions, say: Callable[[str], object]) -
         f"val/majorscore: {bounds['shuffled']:.3f} for shuffled audio, {untrained:.3f} before training, "
         f"{trained:.3f} after it, {bounds['true']:.3f} for the true audio: {scores['closed']:.0%} of the gap closed."
     )
-    written = [_plot(folder / "demo.png", curve, bounds), *_write_clips(folder, generator, held_out, rows, options)]
+    written = [
+        _plot(folder / "demo.png", curve, bounds, len(rows)),
+        *_write_clips(folder, generator, held_out, rows, options),
+    ]
     say("Written: " + ", ".join(str(path) for path in written))
     return scores
 
@@ -206,17 +209,21 @@ def _train(
     return generator, curve.values
 
 
-def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float]) -> Path:
+def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float], count: int) -> Path:
     needs_extra("matplotlib", "all")
     from matplotlib.figure import Figure
 
+    from torchmetrics_majorscore.report.figures import COLORS
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(list(curve), list(curve.values()), marker="o", label="generated audio")
-    for (name, value), colour in zip(bounds.items(), ("tab:red", "tab:green"), strict=True):
-        axes.axhline(value, linestyle="--", color=colour, label=f"{name} audio")
-    axes.set(xlabel="epoch", ylabel="val/majorscore", title="A video-to-audio model learns the embedded world")
-    axes.legend()
+    axes.plot(list(curve), list(curve.values()), color=COLORS[0], marker="o", label="generated audio")
+    for (name, value), color, line in zip(bounds.items(), COLORS[1:], (":", "--"), strict=False):
+        axes.axhline(value, linestyle=line, color=color, label=f"{name} audio")
+    axes.set_xlabel("epoch (0 is before training)")
+    axes.set_ylabel(f"val/majorscore, mean of {count} held-out clips")
+    figure.suptitle("A video-to-audio model learns the embedded world", fontsize="medium")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=150)
     return path
 

@@ -276,7 +276,14 @@ class RowMetric(Metric):
         Raises:
             ModuleNotFoundError: matplotlib is missing.
         """
-        return self._plot(val, ax)
+        figure, axis = self._plot(val, ax)
+        axis.set_ylabel(self._plot_label())
+        if figure is not None:
+            figure.set_layout_engine("constrained")  # or a long label would be cut off
+        return figure, axis
+
+    def _plot_label(self) -> str:
+        return type(self).__name__
 
 
 def _same_fingerprint(fingerprints: Tensor) -> Tensor:
