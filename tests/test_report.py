@@ -223,7 +223,7 @@ def test_a_legend_covers_nothing():
         figures.render_plane(dict.fromkeys(names, (x, y))),
         figures.render_sorted(dict.fromkeys(names, x), "score"),
     ):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         (legend,) = figure.legends
         box = legend.get_window_extent()
         assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)

@@ -45,7 +45,7 @@ def test_pictures_stand_as_the_reader_sees_them(tmp_path, rotation):
     path = write(tmp_path / "a.mp4", count=3, image=image, **rotation)
     mine = read_pictures(path, 0.0, 0.1, [])[0].to_ndarray(format="rgb24")
     reader = read_frames(path)[0].permute(1, 2, 0).numpy()
-    assert np.abs(mine.astype(int) - reader).mean() < 4
+    assert np.abs(mine.astype(int) - reader).mean() < 8  # a wrong turn is 80 off
 
 
 def test_large_pictures_become_small_and_even(tmp_path):
@@ -105,8 +105,14 @@ def test_previews_hold_both_and_say_what_is_missing(tmp_path):
         assert reason in preview.problem
 
 
+def test_a_picture_that_stays_on_screen_is_shown_as_long(tmp_path):
+    path = write(tmp_path / "a.mp4", count=3, rate=2)
+    with av.open(io.BytesIO(base64.b64decode(read_preview(Entry("a", path, None, None)).media.split(",")[1]))) as copy:
+        assert numbers(copy.decode(video=0)) == [0] * 4 + [1] * 4 + [2] * 4
+
+
 def test_damage_inside_is_said(tmp_path):
-    path = write(tmp_path / "a.mkv", count=300)
+    path = write(tmp_path / "a.mkv", count=200)
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
     path.write_bytes(content)

@@ -78,8 +78,13 @@ def _encode(pictures: list[Any], sound: Samples | None) -> bytes:
             frame.sample_rate = SAMPLE_RATE
             streams.append((audio, [frame]))
         for stream, frames in streams:
-            for frame in (*frames, None):  # None flushes
+            for number, frame in enumerate(frames):
+                frame.pts, frame.time_base = (
+                    number,
+                    Fraction(1, round(FPS)),
+                )  # one picture may stand there several times
                 container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
     return buffer.getvalue()
 
 
