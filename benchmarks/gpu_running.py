@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from gpu_setup import CPU, NO_GPU, OUT_OF_TIME, Setup, heading, per_clip, rows
-from machine import seconds, synchronize
+from machine import seconds, show, synchronize
 from torch import distributed
 
 EXAMPLE = Path(__file__).parents[1] / "docs/torchrun_example.py"
@@ -212,7 +212,7 @@ def score(setup: Setup) -> Iterator[str]:
         runs = {"`score`": partial(_score, setup, entries, workers), "reading": partial(read_all, entries, workers)}
         times = per_clip(setup.time(runs, 3), len(entries))
         yield from rows(f"{workers} workers, {len(entries)} clips", times, "reading")
-        rate = f"{workers} workers: {1 / median(times['`score`']):.3g} clips per second"
+        rate = f"{workers} workers: {show(1 / median(times['`score`']))} clips per second"
         bounds.append(f"{rate}; {_bound(setup, f'{workers} threads', times['reading'])}")
     yield from (f"\n{bound}" for bound in bounds)
 
@@ -232,5 +232,5 @@ def _bound(setup: Setup, how: str, reading: Sequence[float]) -> str:
         f"reading ({how})": median(reading),
         f"`update` in batches of {BATCH}": median(setup.time({"": lambda: scores.update(**batch)})[""]) / BATCH,
     }
-    both = ", ".join(f"{name} {1000 * each:.3g}" for name, each in took.items())
+    both = ", ".join(f"{name} {show(1000 * each)}" for name, each in took.items())
     return f"ms per clip: {both}. What bounds: {max(took, key=took.__getitem__)}."

@@ -51,11 +51,13 @@ def take_turns(
     return times
 
 
+def show(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def spread(values: Sequence[float]) -> str:
     """Give median (min to max)."""
-    numbers = statistics.median(values), min(values), max(values)
-    middle, low, high = (f"{number:.0f}" if number >= 100 else f"{number:.3g}" for number in numbers)
-    return f"{middle} ({low} to {high})"
+    return f"{show(statistics.median(values))} ({show(min(values))} to {show(max(values))})"
 
 
 def versions() -> str:
