@@ -276,6 +276,8 @@ class RowMetric(Metric):
         Raises:
             ModuleNotFoundError: matplotlib is missing.
         """
+        figure: Any
+        axis: Any  # one, for compute gives one number
         figure, axis = self._plot(val, ax)
         axis.set_ylabel(self._plot_label())
         if figure is not None:
