@@ -50,12 +50,15 @@ function compare(one, other) {
 }
 function cell(value, column) {
   const td = document.createElement("td");
-  td.className = numeric[column] ? "number" : ["Clip", "Model"].includes(titles[column]) ? "text" : "text long";
-  td.textContent = value === null ? "–" : numeric[column] ? value.toFixed(4) : value;
+  td.className = numeric[column] ? "number" : `text ${titles[column] in notes ? "notes" : titles[column].toLowerCase()}`;
+  const text = value === null ? "–" : numeric[column] ? value.toFixed(4) : value;
+  if (text.length <= 150) td.textContent = text;
+  // A long remark shows two lines until it is clicked or reached by keyboard.
+  else td.append(Object.assign(document.createElement("div"), { className: "cut", tabIndex: 0, textContent: text }));
   return td;
 }
-function show() {
-  const size = Number(get("size").value), start = page * size, end = Math.min(start + size, chosen.length);
+function show(paper = 0) {
+  const size = Math.max(Number(get("size").value), paper), start = paper ? 0 : page * size, end = Math.min(start + size, chosen.length);
   const lines = chosen.slice(start, end).map((k) => {
     const tr = document.createElement("tr");
     tr.append(...rows[k].map(cell));
@@ -99,6 +102,9 @@ get("controls").addEventListener("input", (event) => (event.target.id === "view"
 get("controls").addEventListener("submit", (event) => event.preventDefault());
 get("previous").addEventListener("click", () => { page -= 1; show(); });
 get("next").addEventListener("click", () => { page += 1; show(); });
+// Paper has no pages to turn: what fits the filter, as far as the largest page holds it.
+addEventListener("beforeprint", () => show(Number([...get("size").options].at(-1).value)));
+addEventListener("afterprint", () => show());
 build();
 
 // Boxes that scroll say so, and only they are stops for the keyboard.
