@@ -169,9 +169,13 @@ def test_models_stand_side_by_side(models):
         const player = (take) => [take.querySelector("h4").textContent, take.querySelector("video, audio").tagName];
         const players = [...card.querySelectorAll(".take")].map(player);
         const table = [...card.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
-        return { players, table, id: card.ariaLabel };
+        const tops = [...card.querySelectorAll(".take, .about")].map((part) => part.getBoundingClientRect().top);
+        return { players, table, tops, id: card.ariaLabel };
         """,
+        "--window-size=1280,900",
     )
+    assert len(set(found["tops"])) == 1
+    assert len(found["tops"]) == 3
     rows = page_rows(models.read_text())
     assert found["players"] == [["ours", "VIDEO"], ["theirs", "AUDIO"]]
     assert found["table"][0] == ["Score", "ours", "theirs"]
@@ -240,14 +244,15 @@ def test_only_boxes_that_scroll_say_so(models):
         """
         document.body.style.width = "390px";
         await new Promise((done) => setTimeout(done, 300));
-        const state = (box) => [box.classList.contains("wide"), box.tabIndex, box.scrollWidth > box.clientWidth];
+        const hint = (box) => getComputedStyle(box, "::before").content.includes("Scrolls sideways");
+        const state = (box) => [hint(box), box.tabIndex, box.scrollWidth > box.clientWidth];
         return [...document.querySelectorAll(".scroll")].map(state);
         """,
         "--window-size=500,800",
     )
     assert [True, 0, True] in found
     assert [False, -1, False] in found
-    assert all(wide is scrolls for wide, _, scrolls in found)
+    assert all(said is scrolls and tab == scrolls - 1 for said, tab, scrolls in found)
 
 
 def test_landmarks_have_names_of_their_own(models):
@@ -295,6 +300,38 @@ def test_on_paper(models):
         "controls": "none",
         "sound": "block",
     }
+
+
+def test_paper_has_the_rows_of_all_pages(page):
+    found = probe(
+        page,
+        HELPERS
+        + """
+        const count = () => column(0).length, counts = [count()];
+        get("next").click();
+        for (const name of ["beforeprint", "afterprint"]) {
+          dispatchEvent(new Event(name));
+          counts.push(count(), get("status").textContent);
+        }
+        return counts;
+        """,
+    )
+    assert found == [25, 122, "Rows 1 to 122 of 122.", 25, "Rows 26 to 50 of 122."]
+
+
+def test_long_reasons_open_when_focused(tmp_path):
+    reason = "a reason of many words " * 20
+    path = write_random(tmp_path / "scores.csv", ["a", "b"], missing=["a"], reason=reason)
+    found = probe(
+        write_report({"scores": path}, tmp_path / "page.html"),
+        """
+        const cut = document.querySelector("#clips .cut"), closed = cut.clientHeight;
+        cut.focus();
+        return { closed, open: cut.clientHeight, hidden: cut.scrollHeight - cut.clientHeight, text: cut.textContent };
+        """,
+    )
+    assert found["closed"] < 60 < found["open"]
+    assert (found["hidden"], found["text"]) == (0, reason)
 
 
 def test_scripts_in_captions_do_not_run(tmp_path):
