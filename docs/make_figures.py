@@ -100,7 +100,7 @@ def draw_scores(own: Rows, wrong: Rows) -> None:
     """Draw what MAJORScore and FairScore say of clips with their own and with wrong captions."""
     sets = {"own caption": own, "caption of another kind": wrong}
     averages = {name: combined(rows, "average") for name, rows in sets.items()}
-    save("captions", figures.render_distributions({"192 clips": averages}, "MAJORScore, average"))
+    save("captions", figures.render_distributions({"test scenes": averages}, "MAJORScore, average"))
     bars = {
         name: {combine: bootstrap(np.mean, combined(rows, combine)) for combine in ("product", "average", "sum")}
         for name, rows in sets.items()

@@ -48,7 +48,7 @@ def render_distributions(panels: Mapping[str, Mapping[str, ArrayLike]], label: s
     Raises:
         ModuleNotFoundError: Matplotlib is missing.
     """
-    with _figure(0.5 + 1.75 * max(1, len(panels))) as figure:
+    with _figure(0.9 + 1.75 * max(1, len(panels))) as figure:
         grid = figure.subplots(max(1, len(panels)), 1, sharex=True, sharey=True, squeeze=False)
         finite = {title: [_finite(values) for values in series.values()] for title, series in panels.items()}
         edges = _edges([values for arrays in finite.values() for values in arrays])

@@ -79,10 +79,8 @@ def _encode(pictures: list[Any], sound: Samples | None) -> bytes:
             streams.append((audio, [frame]))
         for stream, frames in streams:
             for number, frame in enumerate(frames):
-                frame.pts, frame.time_base = (
-                    number,
-                    Fraction(1, round(FPS)),
-                )  # one picture may stand there several times
+                # Only now, for one picture may stand there several times.
+                frame.pts, frame.time_base = number, Fraction(1, round(FPS))
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     return buffer.getvalue()
