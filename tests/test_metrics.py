@@ -235,6 +235,11 @@ def test_plots_show_the_possible_values_and_whole_labels(metric, lower, upper):
     assert 0 <= box.xmin <= box.xmax <= figure.bbox.width
     assert 0 <= box.ymin <= box.ymax <= figure.bbox.height
     assert axis.get_ylim()[0] <= lower <= upper <= axis.get_ylim()[1]
+    (optimum,) = axis.texts
+    box = optimum.get_window_extent()
+    line = axis.transData.transform((0, upper if metric.higher_is_better else lower))[1]
+    assert box.ymax <= line + 1 or box.ymin >= line - 1
+    assert axis.bbox.ymin <= box.ymin <= box.ymax <= axis.bbox.ymax
     pyplot.close("all")
 
 

@@ -61,6 +61,15 @@ def test_products_have_a_scale_of_their_own():
     assert left.get_ylim()[1] < 0.05 < 1 < right.get_ylim()[1]
 
 
+def test_long_names_that_end_differently_stay_apart():
+    interval = bootstrap(np.mean, np.arange(5.0))
+    names = [f"a model with a name that is far too long: {kind}" for kind in ("MAJORScore", "CLIPCLAP")]
+    (legend,) = figures.render_means({name: {"sum": interval} for name in names}).legends
+    found = [text.get_text() for text in legend.get_texts()]
+    assert [text.rsplit(": ")[-1] for text in found] == ["MAJORScore, n = 5", "CLIPCLAP, n = 5"]
+    assert len(found[0]) == figures.LONGEST_NAME + len(", n = 5")
+
+
 def test_a_legend_covers_nothing():
     x, y = np.random.default_rng(0).normal(size=(2, 50))
     interval = bootstrap(np.mean, x)

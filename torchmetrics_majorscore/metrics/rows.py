@@ -280,6 +280,9 @@ class RowMetric(Metric):
         axis: Any  # one, for compute gives one number
         figure, axis = self._plot(val, ax)
         axis.set_ylabel(self._plot_label())
+        # It would lie across its line, and on the first point.
+        for text in [text for text in axis.texts if "Optimal" in text.get_text()]:
+            text.set(text="optimal value", ha="left", va="bottom" if self.higher_is_better else "top")
         if figure is not None:
             figure.set_layout_engine("constrained")  # or a long label would be cut off
         return figure, axis

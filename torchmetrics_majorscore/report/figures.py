@@ -221,7 +221,8 @@ def _bars(axes: Any, intervals: Sequence[Interval], name: str, number: int, seri
 
 def _name(name: str, n: int | str | None = None) -> str:
     """Shorten a name to what a legend has room for, and add n; Matplotlib leaves out names with an underscore first."""
-    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    half = LONGEST_NAME // 2  # of both ends: names may differ in either
+    short = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
     short = f" {short}" if short.startswith("_") else short
     return short if n is None else f"{short}, n = {n}"
 
