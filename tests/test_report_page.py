@@ -124,8 +124,9 @@ def test_figures_are_saved(page):
         URL.createObjectURL = (file) => { saved.push(file); return "blob:x"; };
         HTMLAnchorElement.prototype.click = function () { named.push(this.download); };
         for (const button of document.querySelectorAll("figure:nth-of-type(2) .save button")) {
+          const before = named.length;
           button.click();
-          await new Promise((done) => setTimeout(done, 300));
+          while (named.length === before) await new Promise((done) => setTimeout(done, 10));
         }
         const image = await createImageBitmap(saved[1]), { width, height } = image;
         const brush = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
