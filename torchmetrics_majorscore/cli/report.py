@@ -21,19 +21,20 @@ def add_commands(commands: Any) -> None:
     report.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), help="page to write (default: %(default)s)"
     )
-    report.add_argument("--manifest", type=Path, help="the first table's, for the clips of the gallery")
+    manifest = "the first table's, for the clips of the gallery; again for the second table's, and so on"
+    report.add_argument("--manifest", type=Path, action="append", default=[], dest="manifests", help=manifest)
     report.add_argument("--mispaired", type=Path, help="table of the first table's clips with wrong captions")
-    report.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
+    report.add_argument("--folder", type=Path, help="folder of the clips (default: each manifest's own)")
     report.set_defaults(run=_report)
 
 
 def _report(options: argparse.Namespace, out: Output) -> int:
     needs = dict.fromkeys(("jinja2", "matplotlib", "pandas"), "evaluation")
-    needs_extras(needs | ({"av": "media"} if options.manifest else {}))
+    needs_extras(needs | ({"av": "media"} if options.manifests else {}))
     check_file(options.output)
     from torchmetrics_majorscore.report.page import write_report
 
-    more = {name: getattr(options, name) for name in ("manifest", "mispaired", "folder")}
+    more = {name: getattr(options, name) for name in ("manifests", "mispaired", "folder")}
     with stage("drawing the page"), naming(options.output):
         write_report(name_tables(options.tables), options.output, **more)
     out.record(written=options.output)

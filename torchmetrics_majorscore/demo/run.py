@@ -97,7 +97,7 @@ def run_demo(
         f"{scores['closed']:.0%} of the gap closed."
     )
     limits = bounds(encode_clips(validation), [scene.kind for scene in validation.scenes])
-    written = [_plot(folder / "demo.png", curve, limits)]
+    written = [_plot(folder / "demo.png", curve, limits, len(validation))]
     for row, made in list(zip(tested, audio, strict=True))[: options.clips]:
         written += _write_clips(folder, held_out.scenes[row], {"generated": made, "true": held_out.audio[row]})
     say("Written: " + ", ".join(str(path) for path in written))
@@ -177,17 +177,21 @@ def _train(
     return generator, curve.values
 
 
-def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float]) -> Path:
+def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float], count: int) -> Path:
     needs_extra("matplotlib", "all")
     from matplotlib.figure import Figure
 
+    from torchmetrics_majorscore.report.figures import COLORS
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(list(curve), list(curve.values()), marker="o", label="generated audio")
-    for (name, value), colour in zip(bounds.items(), ("tab:red", "tab:green"), strict=True):
-        axes.axhline(value, linestyle="--", color=colour, label=f"{name} audio")
-    axes.set(xlabel="epoch", ylabel="val/majorscore", title="A video-to-audio model learns the embedded world")
-    axes.legend()
+    axes.plot(list(curve), list(curve.values()), color=COLORS[0], marker="o", label="generated audio")
+    for (name, value), color, line in zip(bounds.items(), COLORS[1:], (":", "--"), strict=False):
+        axes.axhline(value, linestyle=line, color=color, label=f"{name} audio")
+    axes.set_xlabel("epoch (0 is before training)")
+    axes.set_ylabel(f"val/majorscore, mean of {count} validation clips")
+    figure.suptitle("A video-to-audio model learns the embedded world", fontsize="medium")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=150)
     return path
 
