@@ -2,9 +2,6 @@
 
 import base64
 import io
-import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ for package in ("jinja2", "matplotlib", "pandas"):
     pytest.importorskip(package)
 
 from media_files import av, sine, write, write_sound  # noqa: E402
-from written_tables import write_random  # noqa: E402
 
 from torchmetrics_majorscore.media import Entry, read_frames  # noqa: E402
 from torchmetrics_majorscore.report.preview import read_preview  # noqa: E402
@@ -117,25 +113,3 @@ def test_damage_inside_is_said(tmp_path):
     content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
     path.write_bytes(content)
     assert "does not decode" in read_preview(Entry("a", path, None, None)).problem
-
-
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from torchmetrics_majorscore.cli.main import main
-code = main(sys.argv[1:])
-print(json.dumps([code, [name for name in ("torch", "torchmetrics", "lightning") if name in sys.modules]]))
-"""
-
-
-def test_the_report_never_imports_torch(tmp_path):
-    table = write_random(tmp_path / "scores.csv", ["a", "b"])
-    manifest = tmp_path / "manifest.jsonl"
-    write(tmp_path / "a.mp4")
-    manifest.write_text("\n".join(json.dumps({"id": i, "video": "a.mp4", "text": i}) for i in "ab"))
-    for more in ([], ["--manifest", str(manifest)]):
-        page = tmp_path / "page.html"
-        command = [sys.executable, "-c", PROGRAM, "report", str(table), "-o", str(page), *more]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert json.loads(done.stdout.splitlines()[-1]) == [0, []]
-        assert ("<video controls" in page.read_text()) == bool(more)
