@@ -65,7 +65,8 @@ def naming(path: Path) -> Iterator[None]:
     except ModuleNotFoundError:
         raise
     except Exception as error:
-        if isinstance(error, (ValueError, OSError)) and str(path) in str(error):
+        # The decoder's own errors are subclasses, and say more than one line or less than a name.
+        if type(error) in (ValueError, FileNotFoundError) and str(path) in str(error):
             raise
         reason = " ".join(str(error).split()) or "no reason given"
         raise ValueError(f"Expected a readable media file, got {path}: {type(error).__name__}: {reason}") from error

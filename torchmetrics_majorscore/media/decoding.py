@@ -83,6 +83,7 @@ class Decoding:
                 yield frame
             if packet.size and packet.is_corrupt:
                 self._note("incomplete packet", packet)
+        self.damage = self.damage or self.packets.broken
         if not self._decoded:
             raise ValueError(
                 f"Expected {self.stream.type} that decodes, got {self.path}: {self.damage or 'the stream is empty'}"

@@ -45,6 +45,7 @@ class Packets:
         largest: Size of the largest packet of any stream.
         end: Latest time in seconds at which a packet of any stream ended, in the clock of the file.
         restarts: Whether and where stamps start anew.
+        broken: Why the file could not be read further, "" if it could.
     """
 
     def __init__(self, container: InputContainer, stream: Any, path: Path) -> None:
@@ -56,6 +57,7 @@ class Packets:
         self._adjacent = self.format in _ADJACENT and len(container.streams) == 1
         self._apart = 0 if self._adjacent else _APART.get(self.format)
         self.restarts = Restarts(container)
+        self.broken = ""
         self._skipped = self._lost = self._age = 0
         self._last: Any = None
 
@@ -63,16 +65,22 @@ class Packets:
         """Yield the packets of the stream."""
         followed = self._apart is not None
         every = followed or self.restarts.possible
-        for packet in self.container.demux() if every else self.container.demux(self.stream):
+        for packet in self._demuxed([] if every else [self.stream]):
             if packet.size and followed:
                 self._follow(packet)
             if packet.size and self.restarts.possible:
                 self.restarts.mend(packet)
-            if packet.stream_index == self.stream.index:
+            if packet.stream.index == self.stream.index:  # stream_index is 0 for the packet that flushes
                 yield Read(packet, self._skipped, self._lost)
                 self._lost, self._age = 0, self._age + 1
                 if self._age > _REMEMBERED:
                     self._skipped = 0
+
+    def _demuxed(self, streams: list[Any]) -> Iterator[Any]:
+        try:
+            yield from self.container.demux(*streams)
+        except import_av().FFmpegError as error:
+            self.broken = error.strerror or type(error).__name__
 
     def from_key(self, stamp: int) -> Iterator[Read]:
         """Yield the packets from the last key frame at or before a stamp on, without a seek."""
