@@ -14,6 +14,7 @@ from torchmetrics_majorscore.media.tags import is_tag
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+LOSSLESS = ("alac", "flac", "tta", "wavpack")
 LARGEST_PICTURE = 2**26  # pixels, 8192 x 8192; a larger one would take more memory than a clip should
 _REST = 0.1  # seconds; a sound cut out of a stream begins with the rest of a packet
 _CHECKS = {"err_detect": "crccheck", "max_pixels": str(LARGEST_PICTURE)}
@@ -43,9 +44,8 @@ class Decoding:
         self.packets = Packets(container, stream, path)
         self.damage = ""
         if not stream.codec_context.is_open:
-            # Only FLAC's decoder returns a wrong sum as an error without being told, and others take it as an order to
-            # refuse what is merely unusual.
-            explode = "+explode" if stream.codec.name == "flac" else ""
+            # These decoders only log a wrong sum unless told to refuse it; others would refuse what is merely unusual.
+            explode = "+explode" if stream.codec.name in LOSSLESS else ""
             stream.codec_context.options = _CHECKS | {"err_detect": _CHECKS["err_detect"] + explode}
         self._decoded = self._key = False
         self._lost_from: int | None = None

@@ -5,24 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchmetrics_majorscore.media.tags import is_tag
+from torchmetrics_majorscore.media.decoding import LOSSLESS, Decoding
+from torchmetrics_majorscore.media.ending import find_fault
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-    from torchmetrics_majorscore.media.decoding import Decoding
-    from torchmetrics_majorscore.media.packets import Packets
-
 # Of the length in seconds. Headers of lossy sound count the codec's padding, or round to milliseconds.
 _TOLERANCE = 0.1
+_EXACT = 0.0005  # where every sample is counted
 # Headers, or the last stamps of the file, say how long each stream is. Elsewhere ffmpeg guesses from the bit rate.
 _STREAMS = ("aiff", "asf", "au", "caf", "flac", "mov", "ogg", "tta", "w64", "wav", "wv")
 # Here one duration is said of the whole file.
 _WHOLE = ("matroska", "flv")
-# Here nobody says, but every frame names its size.
-_FRAMED = ("aac", "ac3", "dts", "eac3", "mp3")
-_TS_PACKETS = (188, 192, 204)  # bytes
-_LARGEST_PAGE = 2**16  # bytes, of ogg
 _OPEN_ENDED = 0x7FFF0000  # bytes; a wav that was written to a pipe names about the largest length that there is
 
 
@@ -80,11 +75,12 @@ def describe_end(decoding: Decoding, end: float, wanted: float | None) -> list[s
     if promised is None and packets.format in _WHOLE and whole and packets.end < whole / 1e6 - _TOLERANCE:
         promised = whole / 1e6  # no stream reaches the end that the file names
     usual = 1.5 / stream.guessed_rate if stream.type == "video" and stream.guessed_rate else 0
-    tolerance = max(_TOLERANCE, usual)
+    counted = stream.codec.name.startswith("pcm") or stream.codec.name in LOSSLESS
+    tolerance = _EXACT if counted and packets.format in _STREAMS else max(_TOLERANCE, usual)
     if wanted is not None and end >= wanted - tolerance:
         return []
     if promised is None or end >= promised - tolerance:
-        damage = decoding.damage or _unfinished(packets, decoding.path)
+        damage = decoding.damage or find_fault(packets, decoding.path)
         return [f"{said} with what does not decode ({damage})"] if damage else []
     said += f" of {promised - origin:.3f} s promised"
     unread = 0 if packets.until is None else decoding.path.stat().st_size - packets.until
@@ -93,33 +89,11 @@ def describe_end(decoding: Decoding, end: float, wanted: float | None) -> list[s
     return [said]
 
 
-def _unfinished(packets: Packets, path: Path) -> str:
-    """Tell a file that was cut off, in formats of which ffmpeg does not give the length that it should have."""
-    size = path.stat().st_size
-    if packets.format == "mpegts" and all(size % packet for packet in _TS_PACKETS):
-        return "incomplete packet"
-    if packets.format == "asf" and packets.container.duration is None:  # which it is if the header names another size
-        return "the header does not fit the file"
-    if packets.format == "ogg":
-        tail = _read(path, max(0, size - _LARGEST_PAGE))
-        page = tail[max(0, tail.rfind(b"OggS")) :]
-        length = 27 + sum(page[26:27]) + sum(page[27 : 27 + sum(page[26:27])])
-        return "" if page[5:6] >= b"\x04" and len(page) >= length else "the last page is missing"
-    if packets.format in _FRAMED and packets.until is not None:
-        tail = _read(path, packets.until)
-        return "" if not tail.strip(b"\0") or is_tag(tail) else "incomplete frame"
-    return ""
-
-
 def _counts_frames(path: Path) -> bool:
     """Tell whether an mp3 starts with the frame that counts the others."""
-    head = _read(path, 0, 10)
-    tag = sum((byte & 0x7F) << 7 * k for k, byte in enumerate(reversed(head[6:]))) + 10
-    first = _read(path, tag if head.startswith(b"ID3") else 0, 4096)
-    return any(word in first for word in (b"Xing", b"Info", b"VBRI"))
-
-
-def _read(path: Path, place: int, size: int = _LARGEST_PAGE) -> bytes:
     with path.open("rb") as file:
-        file.seek(place)
-        return file.read(size)
+        head = file.read(10)
+        tag = sum((byte & 0x7F) << 7 * k for k, byte in enumerate(reversed(head[6:]))) + 10
+        file.seek(tag if head.startswith(b"ID3") else 0)
+        first = file.read(4096)
+    return any(word in first for word in (b"Xing", b"Info", b"VBRI"))
