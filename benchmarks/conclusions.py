@@ -24,11 +24,11 @@ import av
 import numpy as np
 from machine import versions
 
-from torchmetrics_majorscore.cli import main as majorscore
-from torchmetrics_majorscore.evaluation import ScoreTable
-from torchmetrics_majorscore.evaluation.consistency import derange
-from torchmetrics_majorscore.evaluation.duplicates import near_duplicates
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.cli.main import main as majorscore
+from torchmetrics_majorscore.statistics.consistency import derange
+from torchmetrics_majorscore.tables.duplicates import list_duplicates
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 TINY = ("--encoder", "c-mcr-tiny")
 SHARE = 0.1
@@ -37,7 +37,7 @@ QUALITIES = {"well": ("23", 1, 128_000), "badly": ("35", 2, 32_000)}
 COLUMNS = ("majorscore_average", "majorscore_product", "similarity_video_text", "similarity_text_audio")
 MEASURED = """
 import os, re, sys, time
-from torchmetrics_majorscore.cli import main
+from torchmetrics_majorscore.cli.main import main
 start = time.perf_counter()
 sys.stdout = open(os.devnull, "w")
 assert main(sys.argv[1:]) == 0
@@ -95,7 +95,7 @@ def found_by_filter(folder: Path) -> Iterator[str]:
         share = str(len(planted) / len(read(manifest)))
         for column in COLUMNS:
             for limit in (("--quantile", share), ("--quantile", share, "--by-class", "class")):
-                command("filter", str(manifest), str(table), "--column", column, *limit)
+                command("filter", str(manifest), str(table), "--column", column, *limit, "--overwrite")
                 rejected = {row["id"] for row in read(manifest.with_name(f"{manifest.stem}.rejected.csv"))}
                 hits = len(rejected & planted)
                 how = f"{len(planted)} of {len(read(manifest))}, {'same kind' if hard else 'another kind'}"
@@ -144,7 +144,7 @@ def found_as_duplicates(folder: Path) -> Iterator[str]:
         known = ClipEmbeddings.load(manifest.with_suffix(".safetensors"))
         for names in (["video", "audio"], ["clip_video"], ["clap_audio"], ["clip_video", "clap_audio"]):
             for threshold in (0.9, 0.95, 0.98):
-                pairs = near_duplicates(known, threshold=threshold, names=names)
+                pairs = list_duplicates(known, threshold=threshold, names=names)
                 hits = sum(other == f"again-{one}" for one, other in zip(pairs.index, pairs["other"], strict=True))
                 cells = (quality, " and ".join(names), threshold, len(pairs), hits, f"{hits / AGAIN:.3f}")
                 yield f"| {' | '.join(map(str, cells))} |"
@@ -156,10 +156,10 @@ def write_large(folder: Path, rows: int, seed: int) -> Path:
     path.unlink(missing_ok=True)
     columns = ["similarity_video_text", "similarity_video_audio", "similarity_text_audio"]
     columns += ["majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"]
-    ScoreTable(path, columns, "majorscore|enc:random@0", [])
+    ScoreTable(path, columns, "majorscore|enc:random@0", {})
     values = np.random.default_rng(seed).normal(0.3, 0.1, (rows, len(columns)))
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},\n" for k, row in enumerate(values))
+        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},,,\n" for k, row in enumerate(values))
     return path
 
 
@@ -174,7 +174,7 @@ def costs(folder: Path, rows: int) -> Iterator[str]:
         "compare, two tables, one column": ("compare", one, two, "--columns", "majorscore_average"),
         "compare, two tables, all columns": ("compare", one, two),
         "rank": ("rank", one, "--best", "1", "--format", "csv"),
-        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder)),
+        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder), "--overwrite"),
         "report": ("report", one, "-o", str(folder / "large.html")),
     }
     for name, arguments in runs.items():

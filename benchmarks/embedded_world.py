@@ -22,7 +22,7 @@ from joint_space import CPU, Raw, Vectors, encode, joint, measure, relative, sep
 from machine import versions
 from safetensors.torch import load_file, save_file
 
-from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.base import clean_build, load_strictly
 from torchmetrics_majorscore.encoders.cmcr import Heads
 from torchmetrics_majorscore.training.bundle import (
@@ -99,7 +99,7 @@ def trained(folder: Path, seed: int, scale: float) -> tuple[Path, Embeddings, st
 def with_other_clip(bundle: Path, equal: Path, options: BundleOptions) -> Embeddings:
     """Train CLIP and the connector anew beside the CLAP of another bundle."""
     shutil.copytree(equal, bundle, dirs_exist_ok=True, ignore=shutil.ignore_patterns("embeddings*", "seconds*"))
-    clap: Any = shared_encoder("clap-tiny", bundle).on(CPU)
+    clap: Any = load_encoder("clap-tiny", bundle).on(CPU)
     with clean_build():
         torch.manual_seed(options.seed)
         clip, images = train_clip(bundle, options)

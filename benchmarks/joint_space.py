@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.cmcr import Heads
-from torchmetrics_majorscore.evaluation.balance import balance
-from torchmetrics_majorscore.evaluation.consistency import auroc, bootstrap, derange, win_rate
 from torchmetrics_majorscore.functional import fair_score, major_score
+from torchmetrics_majorscore.statistics.balance import balance
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap
+from torchmetrics_majorscore.statistics.consistency import auroc, derange, win_rate
 from torchmetrics_majorscore.training.connector import Embeddings
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, KINDS, Scene, Split, unseen, with_wrong_attribute
@@ -53,7 +54,7 @@ class Vectors:
 
 def encode(folder: Path, scenes: Sequence[Scene], frames: Tensor, sounds: Tensor, split: Split) -> Raw:
     """Encode scenes with the CLIP and the CLAP of a bundle, through the code that serves the metrics."""
-    clip, clap = shared_encoder("clip-tiny", folder), shared_encoder("clap-tiny", folder)
+    clip, clap = load_encoder("clip-tiny", weights=folder), load_encoder("clap-tiny", weights=folder)
     texts = [caption(scene, split) for scene in scenes]
     wrong = [caption(with_wrong_attribute(scene), split) for scene in scenes]
     flat = clip.encode("video", list(frames.flatten(0, 1)[:, None]), CPU)

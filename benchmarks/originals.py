@@ -103,7 +103,17 @@ def clip_vocabulary(tokenizer: SimpleTokenizer) -> dict[str, int]:
 
 
 def original_clap(weights: Path) -> Any:
-    """Build laion_clap's own class; RoBERTa from its configuration, for the checkpoint overwrites its weights."""
+    """Build laion_clap's own class and load its checkpoint, with what it draws and resizes by chance made definite."""
+    model = clap_module(weights, enable_fusion=True)
+    model.load_ckpt(str(weights / "630k-fusion-best.pt"), verbose=False)
+    torchvision.transforms.Resize = partial(torchvision.transforms.Resize, antialias=False)
+    np.random.choice = lambda starts: starts[len(starts) // 2]
+    np.random.randint = lambda low, high: (low + high - 1) // 2
+    return model
+
+
+def clap_module(weights: Path, **options: Any) -> Any:
+    """Build a ``CLAP_Module`` with random weights; RoBERTa from its configuration, for it is overwritten."""
     import laion_clap
     from laion_clap import hook
 
@@ -113,11 +123,7 @@ def original_clap(weights: Path) -> Any:
         from_pretrained=lambda name: RobertaModel(config)
     )
     hook.RobertaTokenizer = SimpleNamespace(from_pretrained=lambda name: tokenizer)
-    model = laion_clap.CLAP_Module(enable_fusion=True, device="cpu")
-    model.load_ckpt(str(weights / "630k-fusion-best.pt"), verbose=False)
-    torchvision.transforms.Resize = partial(torchvision.transforms.Resize, antialias=False)
-    np.random.choice = lambda starts: starts[len(starts) // 2]
-    return model.eval()
+    return laion_clap.CLAP_Module(device="cpu", **options).eval()
 
 
 def original_heads(path: Path, c_mcr: Path | None) -> dict[str, Callable[[Tensor], Tensor]]:

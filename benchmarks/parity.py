@@ -21,13 +21,13 @@ import numpy as np
 import soundfile
 import torch
 from machine import versions
-from originals import Originals, picture, sound
+from originals import Originals, clap_module, picture, sound
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import clip, shared_encoder
+from torchmetrics_majorscore.encoders import clip, load_encoder
 from torchmetrics_majorscore.encoders.checkpoints import find_weights
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.resize import prepare_frames
@@ -48,7 +48,8 @@ gives the largest difference between two embeddings' values, and the largest 1 -
 
 laion_clap has no fixed answer for sounds of 10.01 s and more: it draws three chunks at random, and its
 `torchvision.transforms.Resize` began to antialias tensors in torchvision 0.17, after the network was trained. For these
-rows its random choice is replaced by ours (the middle of each third) and antialiasing is off, as at training.
+rows its random choice is replaced by ours (the middle of each third) and antialiasing is off, as at training. Without
+fusion it draws one part of 10 s; here it is the middle as well.
 """
 SEEDED = "The weights are seeded random numbers, so this is about arithmetic, and says nothing about quality."
 
@@ -73,7 +74,10 @@ class Row:
 def compare(what: str, original: str, ours: Tensor, theirs: Tensor, *, aim: float | None, cosine: bool = False) -> Row:
     """Compare embeddings (N, D); the aim is for 1 - cosine or for the largest difference of a value."""
     a, b = ours.double(), theirs.double()
-    difference, distance = (a - b).abs().max().item(), (1 - (normalize(a) * normalize(b)).sum(dim=1)).max().item()
+    difference, distance = (
+        (a - b).abs().max().item(),
+        (1 - (normalize(a) * normalize(b)).sum(dim=1).clamp(max=1)).max().item(),
+    )
     aimed = "" if aim is None else f"{'1 - cosine' if cosine else 'difference'} ≤ {aim:.0e}"
     met = None if aim is None else (distance if cosine else difference) <= aim
     return Row(what, original, difference, distance, aimed, met)
@@ -94,7 +98,7 @@ class Ours:
     """Our three encoders of one weights folder."""
 
     def __init__(self, weights: Path) -> None:
-        self.handles = {name: shared_encoder(name, weights) for name in ("c-mcr", "clip", "clap")}
+        self.handles = {name: load_encoder(name, weights=weights) for name in ("c-mcr", "clip", "clap")}
 
     def __call__(self, name: str, modality: str, batch: Sequence[Any]) -> Tensor:
         return self.handles[name].encode(modality, batch, torch.device("cpu"))
@@ -140,7 +144,7 @@ def clap_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
     for what, batch in batches.items():
         theirs = torch.cat([originals.audio([waveform]) for waveform in batch])
         yield compare(f"audio, {what} at 48 kHz", "laion_clap", ours("clap", "audio", batch), theirs, aim=5e-6)
-    for rate in (16_000, 22_050, 32_000, 44_100):
+    for rate in (16_000, 22_050, 24_000, 32_000, 44_099, 44_100):
         for seconds in (4, 10, 25):
             batch, paths = [sound(seconds, rate, seed) for seed in range(3)], []
             for number, waveform in enumerate(batch):
@@ -153,6 +157,25 @@ def clap_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
     texts = [text for text in SHORT if text] + [LONG + " and more" * 20]
     theirs = torch.from_numpy(originals.clap.get_text_embedding(texts))
     yield compare("CLAP's text tower", "laion_clap", ours("clap", "text", texts), theirs, aim=5e-6)
+
+
+def given_clap_rows(ours: Ours, originals: Originals, weights: Path) -> Iterator[Row]:
+    """Loaded `CLAP_Module` objects: of the same file, and of other networks, whose parameters are seeded here."""
+    cpu, batch = torch.device("cpu"), [sound(seconds) for seconds in (2, 10, 25)]
+    given = load_encoder(originals.clap)
+    same = torch.equal(given.encode("audio", batch, cpu), ours("clap", "audio", batch))
+    same &= torch.equal(given.encode("text", SHORT, cpu), ours("clap", "text", SHORT))
+    worst = 0.0 if same else torch.inf
+    yield Row("a loaded `CLAP_Module`, sounds and captions", "the same file", worst, worst, "same bits", same)
+    for size in ("HTSAT-tiny", "HTSAT-base"):
+        module = clap_module(weights, enable_fusion=False, amodel=size)
+        for name, parameter in module.model.named_parameters():
+            if parameter.ndim > 1 and "extractor" not in name:
+                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+        theirs = torch.from_numpy(np.concatenate([module.get_audio_embedding_from_data([w.numpy()]) for w in batch]))
+        mine = load_encoder(module).encode("audio", batch, cpu)
+        what = f"a `CLAP_Module` of {size} without fusion, 2, 10 and 25 s"
+        yield compare(what, "laion_clap", mine, theirs, aim=5e-6)
 
 
 def joint_rows(ours: Ours, originals: Originals, folder: Path) -> Iterator[Row]:
@@ -211,6 +234,7 @@ def report(weights: Path, originals: Originals, c_mcr: Path | None, folder: Path
     ours = Ours(weights)
     with torch.no_grad():
         rows = [row for part in (head_and_clip_rows, clap_rows, joint_rows) for row in part(ours, originals, folder)]
+        rows[-6:-6] = given_clap_rows(ours, originals, weights)
         seeded = (weights / "SEEDED").is_file()
         introduction = INTRODUCTION.format(
             weights="seeded weights of full size" if seeded else "given weights",

@@ -15,7 +15,7 @@ from typing import Any
 from machine import machine
 from torch import Tensor
 
-from torchmetrics_majorscore import MAJORScore
+from torchmetrics_majorscore import MAJORScore, load_encoder
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.media import read_clip, read_manifest
 from torchmetrics_majorscore.training.world.captions import caption
@@ -50,9 +50,9 @@ def scenes(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def similarities(samples: Sequence[dict[str, Any]], rate: int, **options: Any) -> dict[str, Tensor]:
+def similarities(samples: Sequence[dict[str, Any]], rate: int, name: str, **options: Any) -> dict[str, Tensor]:
     """Score samples; pairs without a value are NaN."""
-    metric = MAJORScore(sample_rate=rate, fps=1.0, nan_strategy="ignore", **options)
+    metric = MAJORScore(sample_rate=rate, fps=1.0, nan_strategy="ignore", encoder=load_encoder(name, **options))
     for at in range(0, len(samples), BATCH):
         metric.update(**{name: [sample[name] for sample in samples[at : at + BATCH]] for name in samples[0]})
     rows = {name: column.double() for name, column in metric.rows().items() if name != "id"}
@@ -84,11 +84,11 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     sets = [
-        ("scenes, `c-mcr-tiny`", scenes(options.scenes), SAMPLE_RATE, {"encoder": "c-mcr-tiny"}),
-        ("clips, `c-mcr`", real_clips(options.manifest), RATE, {"encoder": "c-mcr", "weights": options.weights}),
+        ("scenes, `c-mcr-tiny`", scenes(options.scenes), SAMPLE_RATE, {"name": "c-mcr-tiny"}),
+        ("clips, `c-mcr`", real_clips(options.manifest), RATE, {"name": "c-mcr", "weights": options.weights}),
     ]
     for what, samples, rate, how in sets:
-        full, low = (similarities(samples, rate, precision=p, **how) for p in ("float32", "bf16"))
+        full, low = (similarities(samples, rate, **how, precision=p) for p in ("float32", "bf16"))
         lines += table(what, low, full)
     lines += ["", machine(), ""]
     page = "\n".join(lines)

@@ -24,10 +24,11 @@ import torch
 from machine import machine, seconds
 
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
-from torchmetrics_majorscore.evaluation.table import ScoreTable
 from torchmetrics_majorscore.media import Entry, read_frames, read_manifest, read_waveform, video
 from torchmetrics_majorscore.media.container import decode, open_media
+from torchmetrics_majorscore.scoring.read import source_of
+from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 WINDOW = (1.0, 0.0, None)
 HEIGHTS, LENGTHS = (240, 360, 480, 720, 1080), (2, 10, 30)
@@ -164,12 +165,13 @@ def around(manifest: Path, total: int) -> str:
     entries: list[Entry] = read_manifest(manifest)
     ids, columns = [entry.id for entry in entries], list("abcdefg")
     with tempfile.TemporaryDirectory() as folder:
-        table = ScoreTable(Path(folder, "scores.csv"), columns, "s", ids)
+        sources = {entry.id: source_of(entry) for entry in entries}
+        table = ScoreTable(Path(folder, "scores.csv"), columns, "s", sources)
         adding, summary, again = cpu(
             1,
             lambda: [table.add(name, dict.fromkeys(columns, 0.123456789)) for name in ids],
             table.write_summary,
-            lambda: ScoreTable(table.path, columns, "s", ids),
+            lambda: ScoreTable(table.path, columns, "s", sources),
         )
     took = ", ".join(
         f"{name} {1000 * value / total:.0f} us"

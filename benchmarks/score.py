@@ -29,17 +29,17 @@ import torch
 from machine import machine, seconds
 
 from torchmetrics_majorscore import MAJORScore
-from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.seeded import write_seeded
-from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
 from torchmetrics_majorscore.media import Entry, read_clip, read_frames, read_manifest, read_waveform
+from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
 RATE, BATCHES = 48_000, (1, 2, 4, 8)
 
 
 def run_ours(entries: Sequence[Entry], weights: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        score_clips(entries, Path(folder, "scores.csv"), ScoreOptions(weights=weights))
+        score_clips(entries, Path(folder, "scores.csv"), ScoreOptions(load_encoder("c-mcr", weights=weights)))
 
 
 def embed(originals: Any, frames: torch.Tensor, text: str, waveform: torch.Tensor, rate: int) -> None:
@@ -75,7 +75,7 @@ def measure(entries: Sequence[Entry], weights: Path, rounds: int) -> dict[str, l
     from originals import Originals
 
     originals = Originals(weights, None)
-    handle = shared_encoder("c-mcr", weights)
+    handle = load_encoder("c-mcr", weights=weights)
     handle.on(torch.device("cpu"))
     runs: dict[str, Callable[[Sequence[Entry]], None]] = {
         "`score`": lambda clips: run_ours(clips, weights),
@@ -104,14 +104,14 @@ def report(times: dict[str, list[float]], clips: int) -> str:
 
 def peak_of(kind: str, batch: int, manifest: Path, weights: str) -> None:
     """Print the process's memory before the first clip and at its peak, in MB, and the bytes of a row."""
-    metric = MAJORScore(weights=weights, sample_rate=44_100, fps=1)
+    metric = MAJORScore(encoder=load_encoder("c-mcr", weights=weights), sample_rate=44_100, fps=1)
     shared = metric.encoder
     shared.on(torch.device("cpu"))
     before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
     if kind == "score":
         entries = [entry for entry in read_manifest(manifest) if read_clip(entry.video, end=0.1).waveform is not None]
         with tempfile.TemporaryDirectory() as folder:
-            options = ScoreOptions(weights=weights, batch_size=batch)
+            options = ScoreOptions(load_encoder("c-mcr", weights=weights), batch_size=batch)
             score_clips(entries[:16], Path(folder, "scores.csv"), options)
     else:
         video = torch.randint(0, 256, (batch, 10, 3, 360, 640), dtype=torch.uint8)

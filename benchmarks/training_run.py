@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from machine import machine, seconds
 
-from torchmetrics_majorscore import MAJORScore, MAJORScores
+from torchmetrics_majorscore import MAJORScore, MAJORScores, load_encoder
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.seeded import write_seeded
@@ -70,10 +70,9 @@ class Calls:
 def epochs(weights: Path, samples: list[dict[str, Any]]) -> list[str]:
     """Time three epochs with and without known conditions, in turns."""
     calls = Calls()
-    SharedEncoder.encode = lambda *arguments: calls(*arguments)  # type: ignore[method-assign]
-    metrics = {
-        cache: MAJORScores(weights=weights, sample_rate=RATE, fps=1, cache_conditions=cache) for cache in (False, True)
-    }
+    SharedEncoder.encode = lambda *arguments, **options: calls(*arguments)  # type: ignore[method-assign]
+    encoder = load_encoder("c-mcr", weights=weights)
+    metrics = {cache: MAJORScores(encoder, sample_rate=RATE, fps=1, cache_conditions=cache) for cache in (False, True)}
     run_epoch(metrics[False], samples[:BATCH], 9)
     lines = ["| epoch | cache_conditions | s | of the first | encoded video, text, audio |", "|---|---|---|---|---|"]
     first, values = {}, {}
@@ -109,7 +108,7 @@ def on_ranks(world: int, work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def share_epoch(rank: int, world: int, weights: Path, samples: list[dict[str, Any]]) -> tuple[float, float]:
-    metric = MAJORScores(weights=weights, sample_rate=RATE, fps=1)
+    metric = MAJORScores(load_encoder("c-mcr", weights=weights), sample_rate=RATE, fps=1)
     run_epoch(metric, samples[:1], 9)
     dist.barrier()
     values: dict[str, Any] = {}

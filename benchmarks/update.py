@@ -30,7 +30,7 @@ from peers import Peers
 from torch.nn.functional import interpolate
 
 from torchmetrics_majorscore import MAJORScore
-from torchmetrics_majorscore.encoders import clap, clip, shared_encoder
+from torchmetrics_majorscore.encoders import clap, clip, load_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32, in_micro_batches
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.resize import prepare_frames
@@ -90,7 +90,7 @@ def our_runs(weights: Path, precision: str) -> Callable[[dict[str, Any]], dict[s
 
 def measure(weights: Path, options: argparse.Namespace) -> dict[str, list[float]]:
     """Time all in turns, after one round that does not count."""
-    encoder, peers = shared_encoder("c-mcr", weights).on(CPU), Peers(Originals(weights, None), RATE)
+    encoder, peers = load_encoder("c-mcr", weights=weights).on(CPU), Peers(Originals(weights, None), RATE)
     ours = [our_runs(weights, precision) for precision in ("float32", *([] if options.no_bf16 else ["bf16"]))]
     times: dict[str, list[float]] = {}
     for number in range(options.rounds + 1):
@@ -114,11 +114,11 @@ def measure(weights: Path, options: argparse.Namespace) -> dict[str, list[float]
 
 def decoding_share(manifest: Path, weights: Path) -> str:
     """Time reading alone in one thread, and `score` with reading beside the encoder."""
-    from torchmetrics_majorscore.evaluation import ScoreOptions, score_clips
     from torchmetrics_majorscore.media import read_clip, read_manifest
+    from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
     entries = read_manifest(manifest)
-    shared = shared_encoder("c-mcr", weights)
+    shared = load_encoder("c-mcr", weights=weights)
     shared.on(CPU)
     reading = seconds(lambda: [read_clip(entry.video, entry.audio) for entry in entries] and None)
     with tempfile.TemporaryDirectory() as folder:

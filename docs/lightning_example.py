@@ -14,12 +14,12 @@ from pathlib import Path
 from zlib import crc32
 
 import torch
-import torchaudio.functional as audio
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from torchmetrics_majorscore import FairScore, MAJORScore
+from torchmetrics_majorscore import FairScore, MAJORScore, load_encoder
+from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.media import read_clip, read_manifest
 
 SAMPLE_RATE, FPS = 16_000, 2
@@ -32,13 +32,13 @@ MANIFEST = next(path for path in MANIFESTS if path.is_file())
 class VideoToAudio(LightningModule):
     """Frames (T, 3, H, W) at ``FPS`` to a waveform at ``SAMPLE_RATE``: noise, shaped by a spectrum per frame."""
 
-    def __init__(self, encoder="c-mcr", weights=None) -> None:
+    def __init__(self, encoder="c-mcr") -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(3 * 8 * 8, 64), nn.ReLU(), nn.Linear(64, WINDOW // 2 + 1))
         self.register_buffer("window", torch.hann_window(WINDOW))
         # The encoder is no part of this module: nothing of it is trained, moved to another precision or saved.
-        self.majorscore = MAJORScore(encoder=encoder, weights=weights, sample_rate=SAMPLE_RATE, fps=FPS)
-        self.fairscore = FairScore(encoder=encoder, weights=weights, sample_rate=SAMPLE_RATE, fps=FPS)
+        self.majorscore = MAJORScore(encoder=encoder, sample_rate=SAMPLE_RATE, fps=FPS)
+        self.fairscore = FairScore(encoder=encoder, sample_rate=SAMPLE_RATE, fps=FPS)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Predict a log spectrum per frame, (T, WINDOW // 2 + 1)."""
@@ -88,7 +88,7 @@ def read_clips(manifest: Path, count: int) -> list[dict]:
         clip = read_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=entry.end)
         waveform = clip.waveform
         if waveform is not None:
-            waveform = audio.resample(waveform.mean(dim=0), clip.sample_rate, SAMPLE_RATE)
+            waveform = resample(waveform.mean(dim=0), clip.sample_rate, SAMPLE_RATE)
         clips.append({"id": entry.id, "text": entry.text, "frames": clip.frames, "waveform": waveform})
     return clips
 
@@ -105,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
 
     seed_everything(0)
-    model = VideoToAudio(weights=None if options.weights == "download" else options.weights)
+    model = VideoToAudio(load_encoder("c-mcr", weights=None if options.weights == "download" else options.weights))
     trainer = Trainer(
         accelerator="cpu",
         devices=options.devices,

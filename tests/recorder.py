@@ -40,7 +40,7 @@ def batch(count=3, **changed):
     inputs = {
         "video": torch.randint(0, 256, (count, 2, 3, 4, 4), generator=generator, dtype=torch.uint8),
         "text": ["a dog", "rain", "a violin"][:count],
-        "audio": torch.rand(count, 20, generator=generator) - 0.5,
+        "audio": torch.rand(count, 32_000, generator=generator) - 0.5,
     }
     return inputs | changed
 
@@ -57,7 +57,7 @@ def video(values=0.5, dtype=torch.float32):
     return torch.full((3, 2, 3, 4, 4), values, dtype=dtype)
 
 
-def odd(value, shape=(3, 20)):
+def odd(value, shape=(3, 32_000)):
     inputs = torch.full(shape, 0.5)
     inputs[1].view(-1)[-1] = value
     return inputs

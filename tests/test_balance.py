@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from torchmetrics_majorscore.evaluation.balance import Balance, StreamingBalance, balance, from_moments
 from torchmetrics_majorscore.functional import fair_score, major_score
+from torchmetrics_majorscore.statistics.balance import Balance, StreamingBalance, balance, from_moments
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from torchmetrics_majorscore.encoders import shared_encoder
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.training import bundle, towers
 from torchmetrics_majorscore.training.bundle import BundleOptions, train_bundle
 from torchmetrics_majorscore.training.world.scene import unseen
@@ -56,7 +56,7 @@ def test_nothing_is_ever_seen_and_heard(trained):
 
 def test_what_was_trained_can_be_loaded_and_is_reproducible(trained, tmp_path):
     folder = trained[0]
-    assert shared_encoder("c-mcr-tiny", folder).encode("text", ["a bell"], CPU).shape == (1, 128)
+    assert load_encoder("c-mcr-tiny", weights=folder).encode("text", ["a bell"], CPU).shape == (1, 128)
     train_bundle(tmp_path, FEW)
     for name in ("clip.safetensors", "clap.safetensors", "clap_clip.safetensors"):
         first, second = load_file(folder / name), load_file(tmp_path / name)

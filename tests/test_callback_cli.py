@@ -46,11 +46,12 @@ def project(monkeypatch):
         setattr(module, part.__name__, part)
     monkeypatch.setitem(sys.modules, "my_project", module)
     tiny = SimpleNamespace(
-        find_weights=lambda weights: SimpleNamespace(key="tiny", folder=None),
+        find_weights=lambda weights: SimpleNamespace(key="tiny", folder=None, files={}),
         build=lambda weights, pool: TinyEncoder().eval(),
         modalities=TinyEncoder.modalities,
         sample_rate=SAMPLE_RATE,
         bundle=None,
+        frame_size=None,
     )
     monkeypatch.setitem(ENCODERS, "c-mcr", tiny)
     monkeypatch.setattr(sys, "argv", ["train.py"])

@@ -30,6 +30,8 @@ IGNORED_ON_RANKS = [
     *IGNORED,
     "ignore:Using `DistributedSampler` with the dataloaders",
     "ignore:The ``compute`` method of metric .* was called before:UserWarning",
+    "ignore:update after compute without reset:UserWarning",
+    "ignore:The inputs of .* last differently:UserWarning",
 ]
 NAMELESS = {name: path for name, path in PATHS.items() if name != "ids"}
 

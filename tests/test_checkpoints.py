@@ -1,6 +1,7 @@
 """Files of weights: every layout loads, what is missing or wrong is named, and a build leaves no trace."""
 
 import random
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from laion import SMALL, laion_htsat, laion_state
 from signals import CPU, picture
-from torch import nn
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import clap, clip, cmcr, shared_encoder
+from torchmetrics_majorscore.encoders import clap, clip, cmcr, load_encoder
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors
+from torchmetrics_majorscore.encoders.laion import to_laion
 
 for package in ("open_clip", "transformers"):
     pytest.importorskip(package)
@@ -88,15 +90,42 @@ def test_laion_layout_with_numpy_scalars_loads_without_running_code(tmp_path):
         read_tensors(tmp_path / "b.pt")
 
 
-def test_laion_checkpoint_with_more_than_we_need_fits_the_audio_tower(seeded):
-    network = nn.Module()
-    network.audio_projection = nn.Linear(2, 3)
-    tensors = {f"audio_projection.{name}": tensor for name, tensor in nn.Linear(2, 3).state_dict().items()}
-    surplus = {"logit_scale_a": torch.ones(()), "text_branch.embeddings.position_ids": torch.ones(1, 514)}
-    clap._load(network, {**tensors, **surplus}, "a.pt")
-    assert torch.equal(network.audio_projection.weight, tensors["audio_projection.weight"])
-    with pytest.raises(ValueError, match=r"lacks 'audio_projection.bias'"):
-        clap._load(network, {"audio_projection.weight": torch.ones(3, 2)}, "a.pt")
+@pytest.fixture
+def laion_tensors():
+    return laion_state(laion_htsat(SMALL, fusion=True))
+
+
+def test_every_tensor_of_a_laion_checkpoint_is_used_or_known(laion_tensors):
+    """A changed tensor changes the network, but for those that no embedding passes through."""
+    network = clap.fill_network(laion_tensors, "a.pt").state_dict()
+    used = {name for name in laion_tensors if name in to_laion(network)}
+    left_out = sorted(laion_tensors.keys() - used)
+    parts = {re.sub(r"layers\.\d+\.blocks\.\d+", "*", name.removeprefix("audio_branch.")) for name in left_out}
+    assert parts == {
+        "spectrogram_extractor.stft.conv_real.weight", "spectrogram_extractor.stft.conv_imag.weight",
+        "logmel_extractor.melW", "tscam_conv.weight", "tscam_conv.bias", "head.weight", "head.bias", "*.attn_mask",
+        "*.attn.relative_position_index", "logit_scale_a", "logit_scale_t",
+        *(f"audio_transform.sequential.{layer}.{kind}" for layer in (0, 3) for kind in ("weight", "bias")),
+    }  # fmt: skip
+    assert all(torch.equal(tensor, laion_tensors[name]) for name, tensor in to_laion(network).items())
+
+
+def test_a_laion_checkpoint_that_does_not_fit_is_refused_in_one_line(laion_tensors):
+    less = laion_tensors | {}
+    del less["audio_branch.layers.2.blocks.1.attn.proj.bias"]
+    with pytest.raises(
+        ValueError, match=r"^Expected a.pt to .* lacks 'audio_branch.layers.2.blocks.1.attention.proj.bias'"
+    ):
+        clap.fill_network(less, "a.pt")
+    with pytest.raises(ValueError, match=r"^Expected a.pt to .* has an unexpected 'audio_branch.adapter.weight'\.$"):
+        clap.fill_network(laion_tensors | {"audio_branch.adapter.weight": torch.ones(1)}, "a.pt")
+    wide = {"audio_projection.0.weight": torch.ones(512, 1024)}
+    with pytest.raises(
+        ValueError, match=r"^Expected 'audio_projection.0.weight' of a.pt to have shape \(512, 128\), got"
+    ):
+        clap.fill_network(laion_tensors | wide, "a.pt")
+    with pytest.raises(ValueError, match=r"^Expected a.pt to be a checkpoint of laion_clap with HTSAT, got none"):
+        clap.fill_network({"audio_branch.conv_block1.conv1.weight": torch.ones(1)}, "a.pt")
 
 
 @pytest.mark.skipif(not ULIP_HEADS.is_file(), reason="C-MCR's other heads are not here")
@@ -112,9 +141,9 @@ def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"lacks 630k-fusion-best.safetensors or 630k-fusion-best.pt; clap_clip"
     ):
-        shared_encoder("c-mcr", tmp_path)
+        load_encoder("c-mcr", weights=tmp_path)
     with pytest.raises(FileNotFoundError, match="Expected weights to be a folder"):
-        shared_encoder("c-mcr", tmp_path / "nowhere")
+        load_encoder("c-mcr", weights=tmp_path / "nowhere")
 
 
 def test_an_empty_roberta_vocabulary_is_refused(tmp_path):
@@ -129,7 +158,7 @@ def test_build_gives_the_same_weights_wherever_it_is_called_and_leaves_no_trace(
     torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     path = list(sys.path)
-    fresh = shared_encoder("c-mcr", "seeded", "before_head")  # another handle, hence a second build
+    fresh = load_encoder("c-mcr", weights="seeded", pool="before_head")  # another handle, hence a second build
     torch.set_default_dtype(torch.bfloat16)
     try:
         with torch.inference_mode(), torch.device("meta"), warnings.catch_warnings():

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 from types import ModuleType
 
@@ -13,7 +14,9 @@ pytest.importorskip("scipy")
 
 from written_tables import SIGNATURE, write_table  # noqa: E402
 
-from torchmetrics_majorscore.cli import MEANINGLESS, main  # noqa: E402
+from torchmetrics_majorscore.cli.main import main  # noqa: E402
+from torchmetrics_majorscore.tables.manifest import read_rows  # noqa: E402
+from torchmetrics_majorscore.tables.read import MEANINGLESS  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def test_compare_prints_means_tests_and_what_was_dropped(tmp_path, capsys):
     assert lines[2].startswith("| old | 4 | 0.1500 [")
     assert lines[3].startswith("| Ours | 4 | **0.6500** [")
     assert "| **0.0575** [" in lines[3]
-    assert lines[5].startswith("| column | a | b | n | difference | t | p_t | wilcoxon | p_wilcoxon | p_t_holm")
+    assert lines[5].startswith("| column | a | b | n | a_minus_b | t | p_t | wilcoxon | p_wilcoxon | p_t_holm")
     assert lines[7].startswith("| majorscore_average | old | Ours | 4 | -0.5000 [-0.5000, -0.5000] |")
     assert lines[-5:] == [
         "2 clips dropped, 4 common to all.",
@@ -111,8 +114,38 @@ def test_a_quantile_is_that_of_the_clips_in_the_manifest(tmp_path, capsys):
     (tmp_path / "m.csv").write_text("id,video,kind\n" + "".join(f"c{i},{i}.mp4,{i % 2}\n" for i in range(10)))
     _, output, _ = run(capsys, "filter", "m.csv", "s.csv", "--quantile", "0.3")
     assert output.splitlines()[:2] == ["kept 7: m.kept.csv", "rejected 3: m.rejected.csv"]
-    _, output, _ = run(capsys, "filter", "m.csv", "s.csv", "--quantile", "0.3", "--by-class", "kind")
+    _, output, _ = run(capsys, "filter", "m.csv", "s.csv", "--quantile", "0.3", "--by-class", "kind", "--overwrite")
     assert output.splitlines()[:2] == ["kept 6: m.kept.csv", "rejected 4: m.rejected.csv"]
+
+
+def test_filter_overwrites_no_list_unless_it_is_asked_to(tmp_path, capsys):
+    tables(tmp_path)
+    (tmp_path / "m.csv").write_text("id,video\np/0,0.mp4\n")
+    for name in ("m.kept.csv", "m.rejected.csv"):
+        (tmp_path / name).write_text("checked by hand")
+        code, _, error = run(capsys, "filter", "m.csv", "old.csv", "--threshold", "0")
+        assert (code, error.count("\n"), f"got {name}, which exists" in error) == (2, 1, True)
+        assert (tmp_path / name).read_text() == "checked by hand"
+        (tmp_path / name).unlink()
+    assert list(tmp_path.glob("m.*.csv")) == []
+    assert run(capsys, "filter", "m.csv", "old.csv", "--threshold", "0")[0] == 0
+    assert run(capsys, "filter", "m.csv", "old.csv", "--threshold", "9", "--overwrite")[0] == 0
+    assert (tmp_path / "m.kept.csv").read_text() == "id,video,score,reason\n"
+
+
+def test_lists_of_filter_hold_no_formula_and_are_read_as_they_were(tmp_path, capsys):
+    write_table(tmp_path / "s.csv", {"=1+1": (0.5,), "'=x": (0.1,)})
+    (tmp_path / "m.csv").write_text("id,video,note\n=1+1,a.mp4,@SUM(1)\n''=x,b.mp4,-3\n")
+    assert run(capsys, "filter", "m.csv", "s.csv", "--threshold", "0.2")[0] == 0
+    assert (tmp_path / "m.kept.csv").read_text().splitlines()[1] == "'=1+1,a.mp4,'@SUM(1),0.5,"
+    assert (tmp_path / "m.rejected.csv").read_text().splitlines()[1].startswith("''=x,b.mp4,-3,0.1,")
+    for name, clip in (("m.kept.csv", "=1+1"), ("m.rejected.csv", "'=x")):
+        assert list(read_rows(tmp_path / name)) == [clip]
+    _, output, _ = run(capsys, "compare", "s.csv", "--format", "csv")
+    assert output.startswith("model,")
+    (tmp_path / "p.csv").write_text("id,video,prompt\n=1+1,a.mp4,=p\n''=x,b.mp4,=p\n")
+    _, output, _ = run(capsys, "rank", "s.csv", "--manifest", "p.csv", "--format", "csv")
+    assert [line.split(",")[:2] for line in output.splitlines()[1:]] == [["'=p", "'=1+1"], ["'=p", "''=x"]]
 
 
 def test_a_study_from_sheet_to_agreement(tmp_path, capsys):
@@ -142,13 +175,34 @@ def test_report_passes_its_options_on(tmp_path, monkeypatch, capsys):
     calls = []
     fake = ModuleType("report")
     fake.write_report = lambda *args, **kwargs: calls.append((args, kwargs))
-    monkeypatch.setitem(sys.modules, "torchmetrics_majorscore.evaluation.report", fake)
+    monkeypatch.setitem(sys.modules, "torchmetrics_majorscore.report.page", fake)
     more = {"manifest": "m.csv", "mispaired": "w.csv", "folder": "f"}
     arguments = [word for name, value in more.items() for word in (f"--{name}", value)]
     assert run(capsys, "report", "a.csv", "b.csv", "-o", "r.html", *arguments) == (0, "written: r.html\n", "")
     (((paths, output), options),) = calls
     assert ({name: str(path) for name, path in paths.items()}, str(output)) == ({"a": "a.csv", "b": "b.csv"}, "r.html")
     assert {name: str(path) for name, path in options.items()} == more
+
+
+def test_commands_on_tables_never_import_torch(tmp_path):
+    tables(tmp_path)
+    (tmp_path / "m.csv").write_text("id,video,kind\n" + "".join(f"p/{i},{i}.mp4,k\n" for i in range(6)))
+    (tmp_path / "r.csv").write_text("id,model,rater,rating\np/0,old,ann,3\np/1,new,ann,4\n")
+    commands = [
+        "compare old.csv new.csv",
+        "rank old.csv --manifest m.csv --prompt kind",
+        "filter m.csv old.csv --quantile 0.5 --by-class kind",
+        "ratings sheet old.csv new.csv",
+        "ratings agree old.csv new.csv --ratings r.csv",
+        "overlap --test m.csv --train m.csv",
+    ]
+    probe = (
+        f"import sys; from torchmetrics_majorscore.cli.main import main\n"
+        f"for command in {commands}: assert main(command.split()) == 0, command\n"
+        f"assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_seeded_scores_are_said_to_mean_nothing(tmp_path, capsys):
@@ -170,6 +224,7 @@ def test_seeded_scores_are_said_to_mean_nothing(tmp_path, capsys):
         (["filter", "m.csv", "old.csv", "--threshold", "1", "--by-class", "kind"], "classes only with a quantile"),
         (["filter", "m.csv", "old.csv", "--quantile", "0.5", "--by-class", "color"], "got color"),
         (["filter", ".", "old.csv", "--threshold", "0"], "got the folder"),
+        (["filter", "m.csv", "apart.csv", "--threshold", "0"], "got one that has none of its 1 clips"),
         (["ratings", "agree", "old.csv", "--ratings", "nowhere.csv"], "nowhere.csv"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sqlite3
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from toy_training import IGNORED, PATHS, Generator, History, as_bits, expected, 
 
 from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
 from torchmetrics_majorscore.lightning import MAJORScoreCallback
+from torchmetrics_majorscore.metrics.conditions import Conditions
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in IGNORED]
 COUNT = 7
@@ -98,8 +100,40 @@ def test_a_changed_condition_under_the_same_id_is_seen(cache):
         name = next(iter(changes))
         with pytest.warns(UserWarning, match=f"^{name} of id 'clip-0-0' is not the one that was given before"):
             assert run(metric, samples, "video", "text") == run(plain, samples, "video", "text")
-        with warnings.catch_warnings(action="error"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".* is not the one that was given before")
             assert run(metric, samples) == run(plain, samples, "video", "text")  # what was given last
+
+
+def test_frames_at_another_rate_are_other_conditions(tmp_path):
+    samples = make_samples(COUNT)
+    slow, fast = (
+        MAJORScore(encoder=TinyEncoder(), sample_rate=16_000, fps=fps, cache_conditions=tmp_path / "c.db")
+        for fps in (2, 8)
+    )
+    run(slow, samples, "video", "text")
+    with pytest.raises(ValueError, match="or ids whose video was given before at rate 8, got the new id"):
+        run(fast, samples)
+    plain = MAJORScore(encoder=TinyEncoder(), sample_rate=16_000, fps=8)
+    assert run(fast, samples, "video", "text") == run(plain, samples, "video", "text")
+    assert run(fast, samples) == run(plain, samples, "video", "text")
+    assert run(slow, samples) != run(fast, samples)
+
+
+@pytest.mark.parametrize("content", [None, b"no database, but long enough to be read as one" * 9])
+def test_a_file_that_cannot_be_used_ends_no_run(tmp_path, content):
+    path = tmp_path / "folder" / "c.db"  # whose folder is missing
+    if content:
+        path.parent.mkdir()
+        path.write_bytes(content)
+    metric = MAJORScore(encoder=TinyEncoder(), **RAW, cache_conditions=path)
+    plain = MAJORScore(encoder=TinyEncoder(), **RAW)
+    with pytest.warns(UserWarning, match=f"Expected a file that cache_conditions can use, got {path}: ") as said:
+        assert run(metric, epoch(0), "video", "text") == run(plain, epoch(0), "video", "text")
+    assert len([one for one in said if "cache_conditions" in str(one.message)]) == 1
+    assert run(metric, epoch(1)) == run(plain, epoch(1), "video", "text")
+    if content:
+        assert path.read_bytes() == content
 
 
 def test_encoders_that_share_a_file_do_not_share_embeddings(tmp_path):
@@ -168,3 +202,13 @@ def test_processes_share_a_file(tmp_path):
     assert codes == [0, 0, 0]
     metric = MAJORScore(encoder=TinyEncoder(), **RAW, cache_conditions=tmp_path / "shared.db")
     assert run(metric, epoch(1)) == run(MAJORScore(encoder=TinyEncoder(), **RAW), epoch(1), "video", "text")
+
+
+def test_the_file_is_closed_with_the_object(tmp_path):
+    # Python 3.13 and newer warn of a connection that is left open.
+    conditions = Conditions(tmp_path / "conditions.db")
+    assert conditions._content("text", 1) == (False, None)
+    database = conditions._database
+    del conditions
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")

@@ -4,25 +4,25 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
-from torch.nn.functional import cosine_similarity
 
 pytest.importorskip("pandas")
 pytest.importorskip("safetensors")
 
 
-from torchmetrics_majorscore.cli import main
-from torchmetrics_majorscore.evaluation import duplicates as module
-from torchmetrics_majorscore.evaluation.duplicates import near_duplicates, overlaps
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.cli.main import main
+from torchmetrics_majorscore.statistics import duplicates as module
+from torchmetrics_majorscore.tables.duplicates import list_duplicates
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.overlap import list_overlaps
 
 VGGSOUND = Path(__file__).parents[2] / "shared" / "vggsound" / "vgg-test.tsv"
 
 
 def made(count=40, seed=0, signature="enc:given"):
-    generator = torch.Generator().manual_seed(seed)
-    vectors = {name: torch.randn(count, 64, generator=generator) for name in ("video", "audio")}
+    draw = np.random.default_rng(seed)
+    vectors = {name: draw.normal(size=(count, 64)).astype(np.float32) for name in ("video", "audio")}
     return ClipEmbeddings([f"clip {n}" for n in range(count)], vectors, signature)
 
 
@@ -38,23 +38,21 @@ def planted():
 @pytest.mark.parametrize("block", [1, 7, 512])
 def test_planted_duplicates_are_found_once_and_nothing_else(block, monkeypatch):
     monkeypatch.setattr(module, "ROWS_PER_BLOCK", block)
-    found = near_duplicates(planted(), threshold=0.9)
+    found = list_duplicates(planted(), threshold=0.9)
     assert list(zip(found.index, found["other"], strict=True)) == [("clip 4", "clip 31")]
     assert found["least"].iloc[0] == pytest.approx(1, abs=1e-6)
-    pictures = near_duplicates(planted(), threshold=0.9, names=["video"])
+    pictures = list_duplicates(planted(), threshold=0.9, names=["video"])
     assert set(zip(pictures.index, pictures["other"], strict=True)) == {("clip 4", "clip 31"), ("clip 5", "clip 32")}
 
 
 def test_all_pairs_are_those_of_two_loops():
     known, other = made(12), made(9, seed=1)
-    found = near_duplicates(known, other, threshold=0.1)
+    found = list_duplicates(known, other, threshold=0.1)
     expected = {}
     for i, one in enumerate(known.ids):
         for j, two in enumerate(other.ids):
-            both = [
-                cosine_similarity(known.vectors[name][i], other.vectors[name][j], dim=0).item()
-                for name in ("video", "audio")
-            ]
+            pairs = [(known.vectors[name][i], other.vectors[name][j]) for name in ("video", "audio")]
+            both = [float(x @ y / np.linalg.norm(x) / np.linalg.norm(y)) for x, y in pairs]
             if min(both) >= 0.1:
                 expected[one, two] = both
     got = {(row.Index, row.other): [row.video, row.audio] for row in found.itertuples()}
@@ -72,7 +70,7 @@ def test_mistakes_are_told():
         ({"threshold": 1.5}, "Expected a threshold in"),
     ):
         with pytest.raises(ValueError, match=message):
-            near_duplicates(made(), **{"threshold": 0.9, **arguments})
+            list_duplicates(made(), **{"threshold": 0.9, **arguments})
 
 
 def test_the_command_lists_the_pairs(tmp_path, capsys):
@@ -86,14 +84,14 @@ def test_the_command_lists_the_pairs(tmp_path, capsys):
 
 def test_overlaps_by_the_part_of_the_id(tmp_path, capsys):
     tests, training = {"a": ["x_1", "x_1", "y_1"], "none": []}, {"a": ["x_1"], "b": ["x_2", "z_1"]}
-    whole, videos = overlaps(tests, training), overlaps(tests, training, "^(.)_")
+    whole, videos = list_overlaps(tests, training), list_overlaps(tests, training, "^(.)_")
     assert whole.loc["a"].tolist() == [2, "-", "0 (0.0%)"]
     assert videos.loc["a"].tolist() == [2, "-", "1 (50.0%)"]
     assert videos.loc["none", "b"] == "0 (undefined)"
-    with pytest.raises(ValueError, match="got 'x_1' in a, which it does not"):
-        overlaps(tests, training, "^q")
+    with pytest.raises(ValueError, match="got 'x_1', which it does not"):
+        list_overlaps(tests, training, "^q")
     with pytest.raises(ValueError, match="Expected a regular expression"):
-        overlaps(tests, training, "(")
+        list_overlaps(tests, training, "(")
     for name, ids in (("test", "x_1,x.mp4\ny_1,y.mp4\n"), ("train", "x_2,x.mp4\n")):
         (tmp_path / f"{name}.csv").write_text(f"id,video\n{ids}")
     arguments = ["--test", str(tmp_path / "test.csv"), "--train", str(tmp_path / "train.csv"), "--pattern", "^(.)_"]
@@ -105,6 +103,6 @@ def test_overlaps_by_the_part_of_the_id(tmp_path, capsys):
 def test_vggsound_with_its_own_half():
     with VGGSOUND.open(newline="") as file:
         ids = [row["id"] for row in csv.DictReader(file, delimiter="\t")]
-    found = overlaps({"test": ids}, {"half": ids[::2]}, "^(.{11})_")
+    found = list_overlaps({"test": ids}, {"half": ids[::2]}, "^(.{11})_")
     assert found.loc["test", "n"] == len({clip[:11] for clip in ids})
     assert found.loc["test", "half"].startswith(f"{len({clip[:11] for clip in ids[::2]})} (")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import RAW, TinyEncoder, bites, bits, fair, make_embeddings, make_samples, naive, ours, take, value_of
 
-from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, load_encoder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +66,7 @@ METRICS = {
     "major": lambda: ours(TinyEncoder()),
     "fair": lambda: fair(TinyEncoder()),
     "embeddings": lambda: ours(None, "product"),
-    "named": lambda: MAJORScore("sum", "c-mcr", weights="seeded", **RAW),
+    "named": lambda: MAJORScore("sum", load_encoder("c-mcr", weights="seeded"), **RAW),
     "clipclap": lambda: CLIPCLAPScore("sum", clip=None, clap=None),
 }
 

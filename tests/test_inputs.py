@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from recorder import E2, NAN, Recorder, batch, embeddings, metric, odd, similarities, third, video
+from recorder import E2, INF, NAN, Recorder, batch, embeddings, metric, odd, similarities, third, video
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 
@@ -87,10 +87,13 @@ BAD_EMBEDDINGS = [
     ({"video": E2}, "Expected embeddings of video, text, audio, got video."),
     ({}, "Expected embeddings of video, text, audio, got none."),
     (embeddings(depth=E2), "Expected embeddings of video, text, audio, got video, text, audio, depth."),
-    (embeddings(audio=torch.ones(2)), "(B, D) of a floating dtype for audio, got (2,) torch.float32."),
+    (embeddings(audio=torch.ones(2)), "(B, D >= 1) of a floating dtype for audio, got (2,) torch.float32."),
     (embeddings(audio=torch.ones(2, 2, 2)), "for audio, got (2, 2, 2) torch.float32."),
     (embeddings(text=E2.int()), "for text, got (2, 2) torch.int32."),
     (embeddings(text=[[1.0, 0.0]]), "for text, got [[1.0, 0.0]]."),
+    (dict.fromkeys(embeddings(), torch.ones(2, 0)), "for video, got (2, 0) torch.float32."),
+    (embeddings(audio=E2.to(torch.float8_e4m3fn)), "for audio, got (2, 2) torch.float8_e4m3fn."),
+    (embeddings(video=E2.to_sparse()), "for video, got (2, 2) torch.float32 sparse."),
     (embeddings(text=torch.eye(3)), "of one shape (B, D) in a space, got video (2, 2), text (3, 3), audio (2, 2)."),
     (embeddings(text=E2[:1]), "of one shape (B, D) in a space, got video (2, 2), text (1, 2), audio (2, 2)."),
 ]
@@ -118,11 +121,8 @@ def test_spaces_of_different_lengths():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"fps": 1}, "Expected sample_rate > 0 to score raw audio, got None: pass it, e.g. 16000."),
-     ({"sample_rate": 8}, "Expected fps > 0 to score raw video, got None: pass the frame rate, e.g. fps=8."),
-     ({"fps": 0, "sample_rate": 8}, "fps > 0 to score raw video, got 0"),
-     ({"fps": NAN, "sample_rate": 8}, "fps > 0 to score raw video, got nan"),
-     ({"fps": 1, "sample_rate": -8}, "sample_rate > 0 to score raw audio, got -8")],
+    [({"fps": 1}, "Expected sample_rate > 0 to score raw audio, got None: pass it, e.g. sample_rate=16000."),
+     ({"sample_rate": 8000}, "Expected fps > 0 to score raw video, got None: pass the frame rate, e.g. fps=8.")],
 )  # fmt: skip
 def test_rates_are_needed_for_raw_inputs_only(options, message):
     m = MAJORScore(encoder=Recorder(), **options)
@@ -132,9 +132,25 @@ def test_rates_are_needed_for_raw_inputs_only(options, message):
     assert m.compute() == 1
 
 
+@pytest.mark.parametrize("name", ["sample_rate", "fps"])
+@pytest.mark.parametrize("value", ["8000", 0, -8, NAN, INF, 1e9, [8000], True, torch.tensor([8.0, 9.0])])
+def test_rates_that_cannot_be(name, value):
+    with pytest.raises(ValueError, match=f"^Expected {name} as a number from .*, got .*\\.$"):
+        MAJORScore(encoder=None, **{name: value})
+    with pytest.raises(ValueError, match=r"^Expected sample_rate in whole Hz, got 44100\.5\.$"):
+        MAJORScore(encoder=None, sample_rate=44100.5)
+
+
+@pytest.mark.parametrize("value", [44_100.0, np.int32(44_100), np.float32(44_100), torch.tensor(44_100)])
+def test_equal_rates_in_other_spellings_are_equal_options(value):
+    one, other = (MAJORScore(encoder=None, sample_rate=rate) for rate in (44_100, value))
+    assert torch.equal(one.fingerprint, other.fingerprint)
+    assert type(other.sample_rate) is int
+
+
 def test_raw_inputs_without_an_encoder():
     with pytest.raises(ValueError, match=r"Expected update\(embeddings=...\), since the metric has no encoder"):
-        MAJORScore(encoder=None, fps=1, sample_rate=8).update(**batch())
+        MAJORScore(encoder=None, fps=1, sample_rate=8000).update(**batch())
 
 
 def test_the_same_id_with_the_same_scores_counts_once():
@@ -169,3 +185,31 @@ def test_forward_of_a_bad_batch_keeps_the_rows_before_it(make):
         with pytest.raises((ValueError, RuntimeError), match=r"Expected float video|have no value"):
             m(**bad)
     assert {"x", "y"} <= set(m.rows()["id"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_modality_that_a_whole_batch_lacks_under_another_default_dtype(dtype):
+    m, mute, whole = metric(nan_strategy="ignore"), batch(text=["", "", ""]), batch()
+    torch.set_default_dtype(dtype)
+    try:
+        m.update(**mute)
+        m.update(**whole)
+        value = m.compute()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    alone = metric()
+    alone.update(**whole)
+    assert torch.equal(value, alone.compute())
+    assert len(m.rows()["id"]) == 6
+
+
+def test_an_encoder_whose_embeddings_have_two_widths_leaves_no_half_row():
+    m = metric()
+    encoder = m.encoder.on(torch.device("cpu"))
+    encoder.encode_audio = lambda waveforms: torch.ones(len(waveforms), 4)
+    with pytest.raises(ValueError, match="shape"):
+        m.update(**batch(), ids=[0, 1, 2])
+    del encoder.encode_audio
+    m.update(**batch(), ids=[3, 4, 5])
+    assert m.rows()["id"] == [3, 4, 5]
+    assert m.compute().isfinite()

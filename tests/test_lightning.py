@@ -133,7 +133,6 @@ def test_two_processes_log_the_bits_of_one(on_one, tmp_path):
 
 
 def test_example(tmp_path):
-    pytest.importorskip("torchaudio")
     pytest.importorskip("av")
     spec = importlib.util.spec_from_file_location("lightning_example", EXAMPLE)
     example = importlib.util.module_from_spec(spec)

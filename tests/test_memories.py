@@ -14,7 +14,6 @@ from media_files import sine, write_sound
 from PIL import Image
 from tiny import TinyEncoder
 
-pytest.importorskip("torchaudio")
 pytest.importorskip("safetensors")
 pytest.importorskip("lightning")
 import yaml

@@ -4,9 +4,12 @@ import re
 
 import pytest
 import torch
-from recorder import Recorder, batch, metric
+from given import Plain
+from recorder import Recorder, batch
 
-from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores, load_encoder
+
+OWN = Plain("own")
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
@@ -19,12 +22,12 @@ from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORS
     (lambda: FairScore(None, nan_strategy="zero"), ValueError, "to be 'warn', 'ignore' or 'error', got 'zero'."),
     (lambda: FairScore(None, pairs=["text-video"]), ValueError, "at least two pairs to compare, got video-text."),
     (lambda: FairScore(None, modalities=("a", "b")), ValueError, "at least two pairs to compare, got a-b."),
-    (lambda: metric(weights="seeded"), ValueError, "Expected weights, pool and precision only with an encoder's name"),
-    (lambda: metric(pool="before_head"), ValueError, "Expected weights, pool and precision only with an encoder's"),
-    (lambda: FairScore(None, precision="bf16"), ValueError, "Expected weights, pool and precision only with an enc"),
-    (lambda: MAJORScore(precision="int8"), ValueError, "precision to be one of ['float32', 'bf16'], got 'int8'."),
+    (lambda: load_encoder(OWN, weights="seeded"), ValueError, "Expected weights, pool and precision only with an enc"),
+    (lambda: load_encoder(OWN, pool="before_head"), ValueError, "Expected weights, pool and precision only with"),
+    (lambda: load_encoder(OWN, precision="bf16"), ValueError, "Expected weights, pool and precision only with an"),
+    (lambda: load_encoder("c-mcr", precision="int8"), ValueError, "one of ['float32', 'bf16'], got 'int8'."),
     (lambda: MAJORScore(encoder=3), TypeError, "Expected an encoder with name, modalities, got int without."),
-    (lambda: MAJORScore(weights="/no/such"), FileNotFoundError, "a folder with checkpoints, got '/no/such'."),
+    (lambda: load_encoder("c-mcr", weights="/no/such"), FileNotFoundError, "checkpoints, got '/no/such'."),
     (lambda: MAJORScore(encoder=None, frames=1), ValueError, "Unexpected keyword arguments: `frames`"),
 ])  # fmt: skip
 def test_bad_options(call, error, message):
@@ -51,7 +54,7 @@ def test_a_weights_folder_that_lacks_files(tmp_path, monkeypatch):
     (tmp_path / "clap_clip.pt").touch()
     message = f"The weights folder {tmp_path} lacks open_clip_model.safetensors or model.safetensors; 630k-fusion-best"
     with pytest.raises(FileNotFoundError, match=re.escape(message)):
-        MAJORScore(weights=tmp_path)
+        load_encoder("c-mcr", weights=tmp_path)
     monkeypatch.setenv("MAJORSCORE_WEIGHTS", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=re.escape(message)):
         MAJORScore()
@@ -65,7 +68,7 @@ def test_the_baseline_has_no_video_audio(pairs):
 
 def test_an_unknown_pool():
     with pytest.raises(ValueError, match="Expected pool"):
-        MAJORScore(pool="mean")
+        load_encoder("c-mcr", pool="mean")
 
 
 def test_the_baseline_with_encoders_the_wrong_way_round():

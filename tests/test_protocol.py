@@ -3,8 +3,10 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,14 +14,20 @@ if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safet
     pytest.skip("needs the extras cmcr, media and evaluation", allow_module_level=True)
 
 from given import embed
-from safetensors.torch import save_file
 
-from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, cli
-from torchmetrics_majorscore.evaluation import ScoreOptions
-from torchmetrics_majorscore.evaluation import embeddings as module
-from torchmetrics_majorscore.evaluation.embeddings import ClipEmbeddings, embed_clips
-from torchmetrics_majorscore.evaluation.protocol import headline, run_protocol, write_sets
-from torchmetrics_majorscore.media import read_manifest
+from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore.cli import main as cli
+from torchmetrics_majorscore.cli.benchmark import protocol_tables
+from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.media import read_clip, read_manifest
+from torchmetrics_majorscore.scoring import read
+from torchmetrics_majorscore.scoring.embed import embed_clips
+from torchmetrics_majorscore.scoring.encode import ClipEncoder
+from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
+from torchmetrics_majorscore.scoring.score import ScoreOptions
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.read import read_scores
+from torchmetrics_majorscore.tables.render import render_table
 from torchmetrics_majorscore.training.world.view import write_world
 
 TINY = ScoreOptions(encoder="c-mcr-tiny", baseline=True, batch_size=2)
@@ -30,7 +38,8 @@ def made(count: int = 12) -> ClipEmbeddings:
     joint, clip, clap = (embed(count, seed=seed) for seed in range(3))
     vectors = {**joint, "clip_video": clip["video"], "clip_text": clip["text"]}
     vectors |= {"clap_audio": clap["audio"], "clap_text": clap["text"]}
-    return ClipEmbeddings([f"clip {n}" for n in range(count)], vectors, "enc:given")
+    arrays = {name: vector.numpy() for name, vector in vectors.items()}
+    return ClipEmbeddings([f"clip {n}" for n in range(count)], arrays, "enc:given")
 
 
 def test_scores_are_those_of_the_metrics():
@@ -39,8 +48,9 @@ def test_scores_are_those_of_the_metrics():
     assert found.keys() == {"MAJORScore", "CLIPCLAP"}
     for combine in ("sum", "product", "average"):
         metric, baseline = MAJORScore(combine, None), CLIPCLAPScore(combine, None, None)
-        metric.update(embeddings={name: known.vectors[name] for name in ("video", "text", "audio")})
-        baseline.update(embeddings={name: x for name, x in known.vectors.items() if "_" in name})
+        vectors = {name: torch.from_numpy(x) for name, x in known.vectors.items()}
+        metric.update(embeddings={name: vectors[name] for name in ("video", "text", "audio")})
+        baseline.update(embeddings={name: x for name, x in vectors.items() if "_" in name})
         for name, one in (("MAJORScore", metric), ("CLIPCLAP", baseline)):
             value = one.compute().item()
             assert found[name].means["consistent", combine].value == pytest.approx(value, abs=1e-7)
@@ -78,18 +88,17 @@ def world(tmp_path_factory):
 
 def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
     path, encoded = tmp_path / "made" / "e.safetensors", []
-    encode = module._encode
+    encode = ClipEncoder.encode
     monkeypatch.setattr(
-        module,
-        "_encode",
-        lambda scorer, batch, *rest: encoded.extend(r.entry.id for r in batch) or encode(scorer, batch, *rest),
+        ClipEncoder, "encode", lambda own, clips: encoded.extend(c.entry.id for c in clips) or encode(own, clips)
     )
     entries = read_manifest(world / "manifest.csv")
     assert len({entry.label for entry in entries}) > 1
     embed_clips(entries[:3], path, TINY)
     seen = []
-    known = embed_clips(entries, path, TINY, lambda: seen.append(1))
+    known, changed = embed_clips(entries, path, TINY, lambda: seen.append(1))
     assert encoded == known.ids == [entry.id for entry in entries]
+    assert changed == []
     assert len(seen) == 8
     arguments = ["benchmark", str(world / "manifest.csv"), "--encoder", "c-mcr-tiny", "-o", str(path)]
     assert cli.main([*arguments, "--tables", str(tmp_path / "sets")]) == 0
@@ -100,23 +109,25 @@ def test_clips_are_encoded_once(world, tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "8 clips, each with its own caption" in text
     assert "| CLIPCLAP product |" in text
-    assert "|seed:0\nwritten: " in text
+    assert "|seed:0\n" in text
+    assert "written: " in text
     assert cli.main([*arguments, "--pool", "before_head"]) == 2
     assert "was written with signature" in capsys.readouterr().err
 
 
 def test_values_are_those_of_score(world, tmp_path):
-    from torchmetrics_majorscore.evaluation import score_clips
+    from torchmetrics_majorscore.scoring.score import score_clips
 
     entries = read_manifest(world / "manifest.csv")
     summary = score_clips(entries, tmp_path / "scores.csv", TINY)
-    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    known, _ = embed_clips(entries, tmp_path / "e.safetensors", TINY)
     found = run_protocol(known, known.ids, [str(entry.label) for entry in entries])
     mean = found["MAJORScore"].means["consistent", "average"].value
     assert mean == pytest.approx(summary["columns"]["majorscore_average"]["mean"], abs=1e-7)
     labels = [str(entry.label) for entry in entries]
     paths = write_sets(known, known.ids, labels, tmp_path / "sets", seed=1)
-    assert paths["consistent"].read_bytes() == (tmp_path / "scores.csv").read_bytes()
+    values = [read_scores(path)[0] for path in (paths["consistent"], tmp_path / "scores.csv")]
+    assert values[0].equals(values[1])
     recorded = [json.loads(path.with_suffix(".json").read_text()) for path in paths.values()]
     assert [one["signature"] for one in recorded] == [summary["signature"]] * 2
     assert [one["captions"] for one in recorded] == ["consistent, seed 1", "mispaired, seed 1"]
@@ -133,36 +144,88 @@ def test_a_clip_that_cannot_be_read_has_no_value_but_a_reason(world, tmp_path, c
     shutil.copytree(world, tmp_path / "w")
     entries = read_manifest(tmp_path / "w" / "manifest.csv")
     entries[0].video.write_bytes(b"no video")
-    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    known, _ = embed_clips(entries, tmp_path / "e.safetensors", TINY)
     again = ClipEmbeddings.load(tmp_path / "e.safetensors")
     assert again.ids == known.ids
     for name, vector in known.vectors.items():
-        assert vector.isnan().any(dim=-1).tolist() == [not name.endswith("text"), *[False] * 7]
-        assert torch.equal(again.vectors[name].nan_to_num(), vector.nan_to_num())
+        assert np.isnan(vector).any(axis=-1).tolist() == [not name.endswith("text"), *[False] * 7]
+        assert np.array_equal(again.vectors[name], vector, equal_nan=True)
     assert again.errors.keys() == {entries[0].id}
     arguments = ["benchmark", str(tmp_path / "w" / "manifest.csv"), "--encoder", "c-mcr-tiny"]
-    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 0
+    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 1
     output = capsys.readouterr().out
     assert f"{entries[0].id}: {again.errors[entries[0].id]}" in output
     assert "7 clips, each with its own caption and with one of another class; 1 without a value." in output
-    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(ValueError, match="Expected a file of clip embeddings, got one without a signature"):
-        ClipEmbeddings.load(tmp_path / "x.safetensors")
+    assert output.index("| MAJORScore sum |") < output.index("1 clips failed, in whole or in part.")
 
 
-def test_a_refused_batch_costs_only_the_clip_that_was_refused(world, tmp_path, monkeypatch):
-    entries = read_manifest(world / "manifest.csv")[:2]
-    whole = embed_clips(entries, tmp_path / "whole.safetensors", TINY)
-    inputs = module.ClipScorer.inputs
+def test_without_a_readable_clip_there_is_one_line_with_reasons(tmp_path, capsys):
+    rows = "".join(f"{name},{name}.mp4,a {name} bell\n" for name in ("miss", "gone", "lost", "away"))
+    (tmp_path / "m.csv").write_text(f"id,video,text\n{rows}")
+    arguments = ["benchmark", str(tmp_path / "m.csv"), "--encoder", "c-mcr-tiny"]
+    assert cli.main([*arguments, "-o", str(tmp_path / "e.safetensors")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("majorscore: Expected clips with a value, got none of 4; miss: ")
+    assert error.endswith("; and 1 more.")
+    assert all(f"{name}.mp4" in error for name in ("miss", "gone", "lost"))
 
-    def refuse(scorer, batch):
-        if any(read.entry.id == entries[0].id for read in batch):
-            raise ValueError("Expected another clip.")
-        return inputs(scorer, batch)
 
-    monkeypatch.setattr(module.ClipScorer, "inputs", refuse)
-    known = embed_clips(entries, tmp_path / "e.safetensors", TINY)
-    assert known.errors == {entries[0].id: "Expected another clip."}
+def test_a_clip_that_has_changed_is_encoded_again(world, tmp_path, capsys):
+    shutil.copytree(world, tmp_path / "w")
+    manifest, path = tmp_path / "w" / "manifest.csv", tmp_path / "e.safetensors"
+    entries = read_manifest(manifest)
+    before, _ = embed_clips(entries, path, TINY)
+    shutil.copyfile(entries[3].video, entries[2].video)
+    changed_caption = replace(entries[5], text=f"{entries[5].text} again")
+    now = [*entries[:5], changed_caption, *entries[6:]]
+    known, changed = embed_clips(now, path, TINY)
+    fresh, _ = embed_clips(now, tmp_path / "fresh.safetensors", TINY)
+    assert changed == [entries[2].id, entries[5].id]
+    assert known.ids == before.ids == fresh.ids
     for name, vector in known.vectors.items():
-        assert vector[0].isnan().all()
-        assert torch.equal(vector[1], whole.vectors[name][1])
+        assert np.array_equal(vector, fresh.vectors[name])
+        moved = (vector != before.vectors[name]).any(axis=1).nonzero()[0].tolist()
+        assert moved == ([5] if name.endswith("text") else [2])
+    manifest.write_text(manifest.read_text().replace(entries[7].text, "a changed caption"))
+    arguments = ["benchmark", str(manifest), "--encoder", "c-mcr-tiny", "-o", str(path)]
+    assert cli.main(arguments) == 0
+    assert f"have changed and were encoded again, e.g. '{entries[5].id}'." in capsys.readouterr().out
+
+
+def test_a_share_of_nearly_nothing_is_no_percentage():
+    known, labels = made(40), [f"class {n % 4}" for n in range(40)]
+    for name in ("clip_text", "clap_text"):  # the baseline's cosines are about 0
+        known.vectors[name] -= known.vectors[name].mean(axis=1, keepdims=True)
+    found = run_protocol(known, known.ids, labels)
+    theirs = found["CLIPCLAP"].means
+    assert any(mean.value > 0 and mean.low < 0 for mean in theirs.values())
+    for key, share in headline(found).items():
+        assert math.isnan(share) == (theirs[key].low <= 0)
+    separation, percent, balance = protocol_tables(found)
+    assert list(percent.columns) == ["consistent", "mispaired"]
+    one = run_protocol(known, known.ids[:4], labels[:4])  # d' of a resample without variance has no value
+    assert "nan" not in "".join(render_table(frame) for frame in (separation, balance, *protocol_tables(one)))
+
+
+def test_a_refused_batch_costs_only_the_sound_that_was_refused(world, tmp_path, monkeypatch):
+    entries = read_manifest(world / "manifest.csv")[:2]
+    whole, _ = embed_clips(entries, tmp_path / "whole.safetensors", TINY)
+    encode, long = SharedEncoder.encode, read_clip(entries[0].video).waveform.shape[1]
+
+    def refuse(shared, modality, batch, *rest):
+        if modality == "audio" and any(len(sound) == long for sound in batch):
+            raise RuntimeError("Expected another sound.")
+        return encode(shared, modality, batch, *rest)
+
+    def shorten(video, *rest, **options):
+        clip = read_clip(video, *rest, **options)
+        return clip if video == entries[0].video else replace(clip, waveform=clip.waveform[:, :-1])
+
+    monkeypatch.setattr(SharedEncoder, "encode", refuse)
+    monkeypatch.setattr(read, "read_clip", shorten)
+    known, _ = embed_clips(entries, tmp_path / "e.safetensors", TINY)
+    assert known.errors == {entries[0].id: "audio: Expected another sound."}
+    for name, vector in known.vectors.items():
+        assert np.isnan(vector[0]).all() == name.endswith("audio")
+        if not name.endswith("audio"):
+            assert np.array_equal(vector, whole.vectors[name])

@@ -11,8 +11,10 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import frame  # noqa: E402
 
-from torchmetrics_majorscore.evaluation.rating_sheet import draw_clips, write_sheet  # noqa: E402
-from torchmetrics_majorscore.evaluation.ratings import agree, kendall, mean_opinions, read_ratings, spearman  # noqa: E402
+from torchmetrics_majorscore.statistics.agreement import kendall, spearman  # noqa: E402
+from torchmetrics_majorscore.tables.agreement import agree, mean_opinions  # noqa: E402
+from torchmetrics_majorscore.tables.rating_sheet import draw_clips, write_sheet  # noqa: E402
+from torchmetrics_majorscore.tables.ratings import read_ratings  # noqa: E402
 
 NAN = math.nan
 COLUMN = ["majorscore_average"]
@@ -36,13 +38,21 @@ def study(clips=40, seed=2):
 
 
 def test_mean_opinions_have_the_t_interval_of_scipy():
-    values = {("x", "a"): [1, 4, 5, 2], ("x", "b"): [3], ("y", "a"): [2, 2]}
+    values = {("x", "a"): [2, 3, 4, 3], ("x", "b"): [3], ("y", "a"): [2, 2]}
     found = mean_opinions(rated(values))
     x = stats.ttest_1samp(values["x", "a"], 0).confidence_interval(0.95)
     row = found.loc["x", "a"]
     np.testing.assert_allclose(row[["n", "mos", "mos_low", "mos_high"]].tolist(), [4, 3, x.low, x.high], atol=1e-9)
     np.testing.assert_array_equal(found.loc["x", "b"].tolist(), [1, 3, NAN, NAN])
     assert found.loc["y", "a"].tolist() == [2, 2, 2, 2]
+
+
+def test_the_interval_of_an_opinion_ends_where_the_scale_does():
+    high, low = (mean_opinions(rated({("x", "a"): values})).iloc[0] for values in ([5, 5, 4], [1, 2]))
+    wanted = stats.ttest_1samp([5, 5, 4], 0).confidence_interval(0.95)
+    assert wanted.high > 5
+    assert [high["mos_low"], high["mos_high"]] == pytest.approx([wanted.low, 5])
+    assert low[["mos_low", "mos_high"]].tolist() == [1, 5]
 
 
 def test_correlations_are_those_of_scipy_with_ties():

@@ -11,8 +11,8 @@ pytest.importorskip("pandas")
 
 from written_tables import frame
 
-from torchmetrics_majorscore.evaluation.ranking import best_candidates, rank_candidates
-from torchmetrics_majorscore.evaluation.refine import judge, split_manifest
+from torchmetrics_majorscore.tables.ranking import best_candidates, rank_candidates
+from torchmetrics_majorscore.tables.refine import judge, split_manifest
 
 NAN = math.nan
 
@@ -104,7 +104,7 @@ def test_kept_and_rejected_are_the_input(name, tmp_path):
     (tmp_path / name).write_text(MANIFESTS[name].format(rows))
     table = frame(dict(zip(clips[:45], draw.normal(size=45), strict=True)))
     table.loc[["c3", "c4"], "error"] = "no picture"
-    table.loc["other"] = [9.0, 0.0, ""]
+    table.loc["other"] = [9.0, 0.0, "", ""]
     by_class = "label" if name.endswith("tsv") else None
     parts = split_manifest(tmp_path / name, table, "majorscore_average", quantile=0.3, by_class=by_class)
     written = {part: read_any(path) for part, (path, _) in parts.items()}

@@ -13,11 +13,11 @@ for package in ("jinja2", "matplotlib", "pandas", "scipy"):
 
 from written_tables import COLUMNS, EVIL, SIGNATURE, page_rows, write_random  # noqa: E402
 
-from torchmetrics_majorscore.evaluation import figures  # noqa: E402
-from torchmetrics_majorscore.evaluation.consistency import bootstrap  # noqa: E402
-from torchmetrics_majorscore.evaluation.gallery import pick_clips  # noqa: E402
-from torchmetrics_majorscore.evaluation.report import BASELINE, write_report  # noqa: E402
-from torchmetrics_majorscore.evaluation.scores_file import read_scores  # noqa: E402
+from torchmetrics_majorscore.report import figures  # noqa: E402
+from torchmetrics_majorscore.report.gallery import pick_clips  # noqa: E402
+from torchmetrics_majorscore.report.page import BASELINE, write_report  # noqa: E402
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
+from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 
 IDS = [f"clip-{k}" for k in range(40)]
 

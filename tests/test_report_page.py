@@ -15,7 +15,7 @@ for package in ("jinja2", "matplotlib", "pandas", "scipy"):
 
 from written_tables import EVIL, page_rows, write_random  # noqa: E402
 
-from torchmetrics_majorscore.evaluation.report import write_report  # noqa: E402
+from torchmetrics_majorscore.report.page import write_report  # noqa: E402
 
 CLIPS = Path(__file__).parents[1] / "docs" / "clips"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -16,7 +16,7 @@ DEFECTS = [
     (third(None, "audio"), "audio of sample 2 is missing; its pairs have no value."),
     (third(None, "text"), "text of sample 2 is missing; its pairs have no value."),
     (third("", "text"), "text of sample 2 is empty; its pairs have no value."),
-    (third(" \n\t", "text"), "text of sample 2 is empty; its pairs have no value."),
+    *[(third(text, "text"), "text of sample 2 is empty; its pairs") for text in (" \n\t", "&nbsp;", "\ufeff", "\0")],
     (third(torch.zeros(0, 3, 4, 4), "video"), "video of sample 2 has no frames; its pairs have no value."),
     (third(torch.zeros(0), "audio"), "audio of sample 2 has no samples; its pairs have no value."),
     (third(torch.zeros(2, 0), "audio"), "audio of sample 2 has no samples; its pairs have no value."),
@@ -74,10 +74,11 @@ def test_embeddings_without_a_direction(name, value):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int16])
 def test_silence_is_scored_as_it_is(dtype):
     m = metric()
-    audio = torch.ones(3, 20, dtype=dtype)
+    audio = torch.ones(3, 32_000, dtype=dtype)
+    audio[:, ::2] = -1
     audio[1] = 0
-    with pytest.warns(UserWarning, match=r"audio of sample 1 is silent \(every value is 0\); it is scored as it is"):
-        m.update(**batch(audio=audio))
+    with pytest.warns(UserWarning, match=r"^audio of sample 1 \(id 'b'\) is silent; it is scored as it is\.$"):
+        m.update(**batch(audio=audio), ids=["a", "b", "c"])
     assert similarities(m).isfinite().all()
     assert m.compute().isfinite()
 
@@ -180,20 +181,57 @@ def test_one_sound_in_every_form():
     assert all(waveform.dtype == torch.float32 for waveform in seen)
 
 
-def test_a_small_overshoot_of_generated_audio_is_no_mistake():
+@pytest.mark.parametrize("heard", [
+    1e-6 * torch.randn(32_000).clamp(-4, 4),  # below a step of 16 bits
+    torch.randn(32_000).clamp(-1, 1) * torch.tensor([[1.0], [-1.0]]),  # cancelled by the mix
+    torch.full((32_000,), 0.3),  # an offset
+    torch.tensor([0.5]),  # one sample
+], ids=["16 bits", "anti-phase", "offset", "one sample"])  # fmt: skip
+def test_what_becomes_silence_is_named(heard):
     m = metric()
-    m.update(**batch(audio=odd(1.5)))
+    with pytest.warns(UserWarning, match=r"^audio of sample 2 is silent; it is scored as it is\.$"):
+        m.update(**batch(**third(heard, "audio")))
     assert m.compute().isfinite()
+
+
+def test_sound_beyond_full_scale_is_named():
+    m = metric()
+    loud = batch()["audio"]
+    loud[1, 7] = 1.09  # as decoders and generators overshoot
+    m.update(**batch(audio=loud))
+    loud[1, 7] = -1.5
+    with pytest.warns(UserWarning, match=r"audio of sample 1 is clipped to \[-1, 1\] from a peak of 1.50; "):
+        m.update(**batch(audio=loud))
+    assert m.compute().isfinite()
+
+
+@pytest.mark.filterwarnings("default:The inputs of")
+def test_inputs_that_last_differently_are_named():
+    m = metric()
+    with pytest.warns(UserWarning, match=r"inputs of sample 1 \(id 4\) last differently \(video 2.0 s, audio 12.0 s\)"):
+        m.update(**batch(audio=[torch.rand(s) for s in (32_000, 192_000, 16_000)]), ids=torch.tensor([3, 4, 5]))
+
+
+def test_frames_that_look_like_a_mistake_are_named():
+    m = metric(pairs=["video-text"])
+    with pytest.warns(UserWarning, match="holds only 0 and 1: float in"):
+        m.update(video=torch.rand(3, 2, 3, 4, 4).round().to(torch.uint8), text=["a", "b", "c"])
+    colours = torch.tensor([200, 100, 30]).view(1, 1, 3, 1, 1).expand(1, 3, 3, 8, 8)
+    moving = (colours + torch.arange(3).view(1, 3, 1, 1, 1)).to(torch.uint8)
+    m.update(video=moving, text=["a"])
+    m.update(video=torch.zeros_like(moving), text=["black"])
+    with pytest.warns(UserWarning, match=r"\(3, T, H, W\) instead of \(T, 3, H, W\)"):
+        m.update(video=moving.transpose(1, 2), text=["a"])
 
 
 def test_captions_and_samples_of_any_size_go_in_as_they_are():
     m = metric()
     frames = [torch.zeros(1 + k, 3, 4 + k, 6, dtype=torch.uint8) for k in range(3)]
-    m.update(video=frames, text=(" a Dog. ", "b", "ü"), audio=[torch.ones(1 + k) for k in range(3)])
+    m.update(video=frames, text=(" a Dog. ", "b", "ü"), audio=[torch.rand(2 + k) for k in range(3)])
     seen = m._spaces[0].encoder.on(torch.device("cpu")).seen
     assert list(seen["text"]) == [" a Dog. ", "b", "ü"]
     assert [tuple(f.shape) for f in seen["video"]] == [(1, 3, 4, 6), (2, 3, 5, 6), (3, 3, 6, 6)]
-    assert [len(w) for w in seen["audio"]] == [1, 2, 3]
+    assert [len(w) for w in seen["audio"]] == [2, 3, 4]
 
 
 @pytest.mark.parametrize("strategy", ["warn", "ignore", "error"])

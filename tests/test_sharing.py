@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import threading
 
 import pytest
 import torch
@@ -23,11 +24,12 @@ from tiny import (
     value_of,
 )
 from torch import nn
-from torchmetrics import MetricCollection
-from torchmetrics.wrappers import FeatureShare
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.wrappers import BootStrapper, FeatureShare
 
 from torchmetrics_majorscore import MAJORScore, MAJORScores
-from torchmetrics_majorscore.encoders import shared_encoder, table
+from torchmetrics_majorscore.encoders import load_encoder, table
+from torchmetrics_majorscore.encoders.base import exact_float32
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,10 +79,10 @@ def test_pickle_of_a_named_encoder_is_small_and_builds_nothing(monkeypatch):
     monkeypatch.setattr(table.NamedEncoder, "build", lambda *_: pytest.fail("the encoder was built"))
 
     def make(_):
-        return MAJORScore("sum", "c-mcr", weights="seeded", **RAW)
+        return MAJORScore("sum", load_encoder("c-mcr", weights="seeded"), **RAW)
 
     check_small_pickle(make)
-    scores = MAJORScores("c-mcr", weights="seeded", **RAW)
+    scores = MAJORScores(load_encoder("c-mcr", weights="seeded"), **RAW)
     pickled = pickle.dumps(scores)
     assert len(pickled) < 10 * 1024
     again = pickle.loads(pickled)
@@ -217,16 +219,83 @@ def test_metrics_that_differ_are_not_merged(options, first):
 
 @pytest.mark.parametrize("first", FIRST)
 def test_metrics_with_different_sample_rates_are_not_merged(first):
-    pytest.importorskip("torchaudio")
     options = [{"encoder": TinyEncoder(), "sample_rate": rate} for rate in (SAMPLE_RATE, SAMPLE_RATE // 2)]
     check_no_merge(ours, options, FIRST[first])
 
 
 def test_offload_keeps_the_weights_on_the_cpu_and_changes_no_bit():
-    handle, first = shared_encoder(TinyEncoder(3)), torch.device("cpu", 0)
+    handle, first = load_encoder(TinyEncoder(3)), torch.device("cpu", 0)
     with torch.inference_mode():
         before = handle.encode("text", ["a bell"], first)
         handle.offload()
     assert list(handle._replicas) == [torch.device("cpu")]
     assert not any(p.is_inference() for p in handle.on(torch.device("cpu")).parameters())
     assert torch.equal(handle.encode("text", ["a bell"], first), before)
+
+
+class Changing:
+    """A plain object whose embeddings change with an attribute."""
+
+    name, modalities, sample_rate, weight = "changing", ("text", "audio"), 16_000, 1.0
+
+    def encode_text(self, batch):
+        return torch.ones(len(batch), 2)
+
+    def encode_audio(self, batch):
+        return torch.tensor([[1.0, self.weight]] * len(batch))
+
+
+def test_an_equal_batch_of_a_later_epoch_is_encoded_again():
+    encoder = Changing()
+    metric = MAJORScore(encoder=encoder, pairs=["text-audio"], **RAW)
+    for weight, expected in ((1.0, 1.0), (-1.0, 0.0)):
+        encoder.weight = weight
+        metric.reset()
+        metric.update(text=["x"], audio=torch.tensor([[0.1, 0.2]]))
+        assert metric.compute() == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("strategy", ["multinomial", "poisson"])
+def test_bootstrapper_is_refused(strategy):
+    metric = BootStrapper(ours(TinyEncoder()), 3, sampling_strategy=strategy)
+    video, audio = torch.zeros(4, 2, 3, 8, 8, dtype=torch.uint8), torch.rand(4, 900)
+    with pytest.raises(ValueError, match=r"got BootStrapper, which pairs .*: resample metric.rows\(\) instead"):
+        metric.update(video=video, text=["a", "b", "c", "d"], audio=audio)
+
+
+def test_a_collection_with_foreign_metrics_gives_each_its_own_inputs():
+    collection = MetricCollection({"ours": ours(TinyEncoder()), "theirs": MeanMetric()})
+    collection.update(**make_samples(3), value=torch.tensor(2.0))
+    assert collection["theirs"].compute() == 2
+    assert len(collection["ours"].rows()["id"]) == 3
+    with pytest.raises(ValueError, match="Expected inputs out of video, text, audio, got value"):
+        collection["ours"].update(**make_samples(3), value=torch.tensor(2.0))
+
+
+def test_threads_leave_the_precision_of_products_as_it_was():
+    inside, second, left = (threading.Event() for _ in range(3))
+    seen = []
+
+    def first_thread():
+        with exact_float32(torch.device("cpu")):
+            inside.set()
+            second.wait(5)
+        left.set()
+
+    def second_thread():
+        with exact_float32(torch.device("cpu")):
+            second.set()
+            left.wait(5)
+            seen.append(torch.get_float32_matmul_precision())
+
+    torch.set_float32_matmul_precision("high")
+    try:
+        threads = [threading.Thread(target=work) for work in (first_thread, second_thread)]
+        threads[0].start()
+        inside.wait(5)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+        assert (torch.get_float32_matmul_precision(), seen) == ("high", ["highest"])
+    finally:
+        torch.set_float32_matmul_precision("highest")

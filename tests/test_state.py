@@ -2,13 +2,16 @@
 
 import copy
 import pickle
+import shutil
 
 import pytest
 import torch
 from given import FOUR, Plain, close, embed, mean
+from safetensors.torch import load_file, save_file
 from torchmetrics import MetricCollection
 
-from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores, load_encoder
+from torchmetrics_majorscore.encoders.table import BUNDLE
 from torchmetrics_majorscore.functional import major_score
 from torchmetrics_majorscore.metrics import ids
 
@@ -154,8 +157,109 @@ def test_a_preempted_evaluation_goes_on_from_a_file(make, tmp_path):
         assert equal(second.compute(), whole.compute())
     assert sorted(second.rows()["id"]) == names
     other = make(encoder=Plain("one"))
-    with pytest.raises(ValueError, match=r"Expected rows of the same encoder and options, got others in .*rows\.pt"):
+    with pytest.raises(ValueError, match=r"got states with different encoders or options, in .*rows\.pt\."):
         other.merge_rows(tmp_path / "rows.pt")
+
+
+def copy_of_bundle(folder, name):
+    """Make a metric with a copy of c-mcr-tiny's weights; "other" has other numbers in files of the same sizes."""
+    folder = folder / name
+    shutil.copytree(BUNDLE, folder)
+    if name == "other":
+        tensors = load_file(folder / "clip.safetensors")
+        tensors["text_projection"] = tensors["text_projection"].flip(0).contiguous()
+        save_file(tensors, folder / "clip.safetensors")
+    return MAJORScore(encoder=load_encoder("c-mcr-tiny", weights=folder), fps=1, sample_rate=48_000)
+
+
+def test_rows_of_other_weights_are_refused_even_if_files_have_one_name_and_size(tmp_path):
+    one, same, other = (copy_of_bundle(tmp_path, name) for name in ("one", "same", "other"))
+    assert one.encoder.portable_key == other.encoder.portable_key  # so it is not known when a metric is made
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        "video": torch.randint(0, 256, (1, 4, 3, 64, 64), generator=generator, dtype=torch.uint8),
+        "text": ["a small bell"],
+        "audio": torch.rand(1, 192_000, generator=generator) - 0.5,
+    }
+    for number, metric in enumerate((one, same, other)):
+        metric.update(**batch, ids=[number])
+        metric.save_rows(tmp_path / f"{number}.pt")
+    fresh = copy_of_bundle(tmp_path, "fresh")
+    fresh.merge_rows(tmp_path / "2.pt")  # it has no rows and knows no weights yet
+    for metric in (one, fresh):
+        before = metric.rows()["id"]
+        with pytest.raises(ValueError, match="got states of encoders with different weights"):
+            metric.merge_state(other if metric is one else one)
+        with pytest.raises(ValueError, match=r"different weights, in .*\.pt\."):
+            metric.merge_rows(tmp_path / ("2.pt" if metric is one else "0.pt"))
+        assert metric.rows()["id"] == before
+    with pytest.raises(ValueError, match="different weights"):
+        fresh.update(**batch, ids=[3])
+    assert fresh.rows()["id"] == [2]
+    one.merge_rows(tmp_path / "1.pt")
+    assert one.rows()["id"] == [0, 1]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_one_id_the_row_with_the_most_values_counts(order):
+    good, names = embed(3), ["a", "b", "c"]
+    lost = {name: rows.clone() for name, rows in good.items()}
+    lost["audio"][1] = float("nan")
+    metric = MAJORScore(encoder=None)
+    for place in order:
+        metric.update(embeddings=(good, lost)[place], ids=names)
+    assert metric.rows()["id"] == names
+    assert torch.equal(metric.compute(), of(ALL[0], good))
+
+
+class Counting(MAJORScore):
+    """A metric with a state of its own beside the rows."""
+
+    def __init__(self):
+        super().__init__(encoder=None)
+        self.add_state("batches", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, **inputs):
+        super().update(**inputs)
+        self.batches = self.batches + 1
+
+
+def test_a_state_that_a_subclass_adds_is_merged_too(tmp_path):
+    one, other = Counting(), Counting()
+    for metric in (one, other):
+        metric.update(embeddings=embed())
+    one.merge_state(other)
+    assert (int(one.batches), len(one.rows()["id"])) == (2, 10)
+    one.save_rows(tmp_path / "rows.pt")
+    with pytest.raises(ValueError, match="Expected a metric whose only state is rows, got one with batches as well"):
+        other.merge_rows(tmp_path / "rows.pt")
+
+
+def test_an_update_after_a_value_warns_of_the_union():
+    metric = MAJORScore(encoder=None)
+    metric(embeddings=embed())  # the value of a batch is none of the epoch
+    metric.update(embeddings=embed())
+    metric.compute()
+    with pytest.warns(UserWarning, match="update after compute without reset: .*one metric for two dataloaders"):
+        metric.update(embeddings=embed())
+    metric.update(embeddings=embed())
+    metric.compute()
+    metric.reset()
+    metric.update(embeddings=embed())
+
+
+def test_another_default_device_changes_nothing():
+    metric = MAJORScores(None)
+    metric.update(embeddings=embed(), ids=list(range(5)))
+    expected, batch = metric.compute(), embed()
+    torch.set_default_device("meta")
+    try:
+        metric.reset()
+        metric.update(embeddings=batch, ids=list(range(5)))
+        values = metric.compute()
+    finally:
+        torch.set_default_device(None)
+    assert equal(values, expected)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda metric: pickle.loads(pickle.dumps(metric))])

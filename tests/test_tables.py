@@ -13,10 +13,11 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 
-from torchmetrics_majorscore.evaluation.consistency import bootstrap  # noqa: E402
-from torchmetrics_majorscore.evaluation.models import compare_models, holm  # noqa: E402
-from torchmetrics_majorscore.evaluation.render import render_table  # noqa: E402
-from torchmetrics_majorscore.evaluation.scores_file import name_tables, read_scores, read_tables  # noqa: E402
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
+from torchmetrics_majorscore.statistics.comparison import holm  # noqa: E402
+from torchmetrics_majorscore.tables.comparison import compare_models  # noqa: E402
+from torchmetrics_majorscore.tables.read import name_tables, read_scores, read_tables  # noqa: E402
+from torchmetrics_majorscore.tables.render import render_table  # noqa: E402
 
 NAN = math.nan
 
@@ -80,7 +81,10 @@ def test_a_table_without_a_signature_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="Expected a signature"):
         read_scores(path)
     path.with_suffix(".json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"got no .*a\.json"):
+    with pytest.raises(FileNotFoundError, match=r"got no .*a\.json; the same majorscore score again writes it anew"):
+        read_scores(path)
+    path.with_suffix(".json").write_text('{"signature": "')
+    with pytest.raises(ValueError, match=r"^Expected JSON in .*a\.json, got: .*; the same majorscore score again"):
         read_scores(path)
 
 
@@ -112,9 +116,9 @@ def test_means_and_tests_are_those_of_scipy_on_the_common_clips():
         t, w = stats.ttest_rel(x, y), stats.wilcoxon(x, y)
         resampled = stats.bootstrap((x - y,), np.mean, method="percentile", n_resamples=4000, rng=0)
         expected = [(x - y).mean(), t.statistic, t.pvalue, w.statistic, w.pvalue]
-        got = [row[name] for name in ("difference", "t", "p_t", "wilcoxon", "p_wilcoxon")]
+        got = [row[name] for name in ("a_minus_b", "t", "p_t", "wilcoxon", "p_wilcoxon")]
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9)
-        ends = [row["difference_low"], row["difference_high"]]
+        ends = [row["a_minus_b_low"], row["a_minus_b_high"]]
         np.testing.assert_allclose(ends, resampled.confidence_interval, atol=0.005)
     np.testing.assert_allclose(found.tests["p_t_holm"], holm(found.tests["p_t"]), rtol=0, atol=1e-12)
     assert found.dropped["reason"].to_dict() == {"clip5": "no value in a", "clip6": "not in b"}
@@ -129,8 +133,8 @@ def test_holm_corrects_over_the_pairs_and_leaves_out_what_has_no_value():
 
 def test_what_the_clips_do_not_determine_is_nan():
     one = compare_models({"a": frame({"x": 1}), "b": frame({"x": 3})}, ["majorscore_average"])
-    assert one.tests["difference"].tolist() == [-2]
-    assert one.tests[["difference_low", "p_t", "p_wilcoxon", "p_t_holm"]].isna().all(axis=None)
+    assert one.tests["a_minus_b"].tolist() == [-2]
+    assert one.tests[["a_minus_b_low", "p_t", "p_wilcoxon", "p_t_holm"]].isna().all(axis=None)
     same = {"a": frame({"x": 0.1, "y": 0.2, "z": 0.7}), "b": frame({"x": 0.1, "y": 0.2, "z": 0.7})}
     assert compare_models(same).tests[["t", "p_t", "wilcoxon", "p_wilcoxon"]].isna().all(axis=None)
     shifted = {"a": frame({"x": 0.1, "y": 0.2, "z": 0.7}), "b": frame({"x": 0.4, "y": 0.5, "z": 1.0})}

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.data import DataLoader
 
 pytest.importorskip("lightning")
-from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch import callbacks
 from lightning.pytorch.plugins import MixedPrecision
 from toy_training import COUNT, IGNORED, SAMPLES, Generator, History, as_bits, generate, loader, make_trainer
 
@@ -106,9 +106,9 @@ def test_precision_proof(precision, tmp_path):
 # 5 SWA and EMA
 
 AVERAGING = {
-    "swa": lambda: StochasticWeightAveraging(0.01, swa_epoch_start=1),
-    "mean": WeightAveraging,
-    "ema": lambda: EMAWeightAveraging(decay=0.9),
+    "swa": ("StochasticWeightAveraging", {"swa_lrs": 0.01, "swa_epoch_start": 1}),
+    "mean": ("WeightAveraging", {}),
+    "ema": ("EMAWeightAveraging", {"decay": 0.9}),
 }
 
 
@@ -127,12 +127,15 @@ def averaged(make, folder, callback):
 
 @pytest.mark.parametrize("name", AVERAGING)
 def test_averaging(name, tmp_path):
+    kind, options = AVERAGING[name]
+    if not hasattr(callbacks, kind):
+        pytest.skip(f"needs a newer Lightning, with {kind}")
     for make in (ours, fair):
-        values, copies = averaged(make, tmp_path, AVERAGING[name]())
+        values, copies = averaged(make, tmp_path, getattr(callbacks, kind)(**options))
         epochs = 4 if name == "swa" else 3  # SWA adds one for BatchNorm
         assert values == [value_of(make(TinyEncoder()), **SAMPLES)] * (2 + epochs)
         assert copies == 0
-    values, copies = averaged(naive, tmp_path, AVERAGING[name]())
+    values, copies = averaged(naive, tmp_path, getattr(callbacks, kind)(**options))
     assert copies > 0
     assert name != "swa" or len(set(values)) > 1
 

@@ -21,8 +21,6 @@ from torchmetrics_majorscore.training.world.sight import frame_at, render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 from torchmetrics_majorscore.training.world.timbres import SAMPLE_RATE
 
-for package in ("torchaudio",):
-    pytest.importorskip(package)
 SCENE = Scene("bell", "large", "slow", "sea", "red", "loud", seed=7)
 
 

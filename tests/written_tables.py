@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from torchmetrics_majorscore.evaluation import ScoreTable
+from torchmetrics_majorscore.tables.write import ScoreTable
 
 SIGNATURE = "majorscore|enc:toy@1|pairs:video-text+text-audio|fps:1|pool:after|v:0"
 COLUMNS = (
@@ -20,7 +20,7 @@ EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"doc
 
 def write_table(path, rows, signature=SIGNATURE):
     """Write rows ``id: (majorscore_average, fairscore, error)``; shorter ones are filled up."""
-    table = ScoreTable(path, ["majorscore_average", "fairscore"], signature, rows)
+    table = ScoreTable(path, ["majorscore_average", "fairscore"], signature, dict.fromkeys(rows, ""))
     for clip, row in rows.items():
         average, fair, error = (*row, *(math.nan, 0.0, "")[len(row) :])
         table.add(clip, {"majorscore_average": average, "fairscore": fair}, error)
@@ -32,7 +32,7 @@ def frame(values, fair=0.0, error="", column="majorscore_average"):
     table = pd.DataFrame({column: pd.Series(values, dtype=float)}).rename_axis("id")
     if column != "fairscore":
         table["fairscore"] = fair
-    return table.assign(error=error)
+    return table.assign(remarks="", error=error)
 
 
 def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missing=()):
@@ -41,11 +41,11 @@ def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missin
     generator = np.random.default_rng(seed)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *columns, "error"])
+        writer.writerow(["id", *columns, "remarks", "error", "source"])
         for clip in ids:
             values = [f"{value:.9g}" for value in generator.uniform(-0.2, 0.8, len(columns))]
             values = values if clip not in missing else [values[0], *[""] * (len(columns) - 1)]
-            writer.writerow([clip, *values, "no audio stream" if clip in missing else ""])
+            writer.writerow([clip, *values, "", "no audio stream" if clip in missing else "", ""])
     path.with_suffix(".json").write_text(json.dumps({"signature": signature}))
     return path
 

@@ -1,9 +1,36 @@
-"""MAJORScore and FairScore: how well generated audio fits its video and caption."""
+"""MAJORScore and FairScore: how well generated audio fits its video and caption.
 
-from importlib.metadata import version
+Importing the package imports nothing else; a public name loads what it needs when it is first touched (PEP 562).
+"""
 
-from torchmetrics_majorscore.metrics import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__version__ = version("torchmetrics-majorscore")
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.encoders import load_encoder
+    from torchmetrics_majorscore.metrics import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
 
-__all__ = ["CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores", "__version__"]
+    __version__: str
+
+_HOMES = dict.fromkeys(("CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores"), "metrics") | {
+    "load_encoder": "encoders"
+}
+
+__all__ = ["CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores", "__version__", "load_encoder"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version("torchmetrics-majorscore")
+    elif name in _HOMES:
+        found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,9 +12,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from torchmetrics_majorscore import MAJORScore
 from torchmetrics_majorscore.demo.voice import HOP, N_MELS, RATES, SAMPLE_RATE, Vocoder, repeat
-from torchmetrics_majorscore.encoders.shared import SharedEncoder, shared_encoder
+from torchmetrics_majorscore.encoders.shared import SharedEncoder, load_encoder
+from torchmetrics_majorscore.metrics import MAJORScore
 from torchmetrics_majorscore.training.connector import info_nce
 
 TEMPERATURE = 0.1
@@ -62,7 +62,7 @@ class VideoToAudio(LightningModule):
             nn.Linear(64 * N_MELS // 8 + len(RATES), WIDTH), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(WIDTH, DIM)
         )
         self.vocoder = Vocoder()
-        self.clip = shared_encoder("clip-tiny")
+        self.clip = load_encoder("clip-tiny")
         self.majorscore = MAJORScore(encoder="c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=fps)
 
     def look_at(self, seen: Tensor) -> Tensor:

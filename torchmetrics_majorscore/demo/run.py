@@ -12,13 +12,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 from torchmetrics_majorscore.demo.generator import VideoToAudio, see
 from torchmetrics_majorscore.demo.voice import SAMPLE_RATE, Vocoder, fold
-from torchmetrics_majorscore.encoders import shared_encoder
-from torchmetrics_majorscore.evaluation.consistency import compare, derange
+from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.functional import major_score
+from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore.statistics.consistency import compare, derange
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, Scene, Split, draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import render_frames
@@ -61,7 +61,7 @@ class Pairs(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
-        clip, vocoder, parts = shared_encoder("clip-tiny"), Vocoder(), []
+        clip, vocoder, parts = load_encoder("clip-tiny"), Vocoder(), []
         for at in range(0, len(scenes), RENDERED_AT_ONCE):
             part = scenes[at : at + RENDERED_AT_ONCE]
             parts.append((see(clip, render_frames(part)), *fold(vocoder.analyse(render_sounds(part)))))

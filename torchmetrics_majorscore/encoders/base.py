@@ -1,8 +1,9 @@
 """What an encoder is, and how every encoder is run: frozen, in float32, the same bits for any batch split."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import torch
@@ -18,7 +19,10 @@ class JointEncoder(Protocol):
     - ``encode_text``: list of str;
     - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``.
 
-    The batch is on the metric's device. The embedding of a sample must not depend on its neighbours.
+    The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
+    ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
+    that a long clip is never whole in memory. For words on samples that it encodes though they look like a mistake, it
+    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark.
     """
 
     name: str
@@ -28,7 +32,7 @@ class JointEncoder(Protocol):
     """Rate in Hz at which ``encode_audio`` takes waveforms."""
 
 
-def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) -> Tensor:
+def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor | Iterable[Tensor], size: int) -> Tensor:
     """Run a network over a batch, always on exactly ``size`` rows.
 
     Matrix products choose their blocking by shape, so a row's last bits depend on how many rows stand beside it. With
@@ -36,36 +40,59 @@ def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor, size: i
 
     Args:
         network: maps (size, ...) to (size, D), row by row.
-        batch: shape (N, ...).
+        batch: shape (N, ...), N >= 1, or its pieces one after the other, of which no more than needed are kept.
         size: rows per call.
 
     Returns:
         Outputs, shape (N, D).
     """
-    outputs = []
-    for rows in torch.split(batch, size):
-        filler = rows[-1:].expand(size - len(rows), *rows.shape[1:])
-        outputs.append(network(torch.cat([rows, filler]))[: len(rows)])
+    outputs: list[Tensor] = []
+    waiting: Tensor | None = None
+    for piece in (batch,) if isinstance(batch, Tensor) else batch:
+        waiting = piece if waiting is None else torch.cat([waiting, piece])
+        while len(waiting) >= size:
+            outputs.append(network(waiting[:size].contiguous()))
+            waiting = waiting[size:]
+    if waiting is not None and len(waiting):
+        filler = waiting[-1:].expand(size - len(waiting), *waiting.shape[1:])
+        outputs.append(network(torch.cat([waiting, filler]))[: len(waiting)])
     return torch.cat(outputs)
+
+
+class _Settings:
+    """What torch keeps for the whole process: the first thread in changes it, the last one out restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+                self._restore.callback(torch.set_default_dtype, torch.get_default_dtype())
+                exact = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
+                self._restore.enter_context(torch.backends.cudnn.flags(**exact))
+            self._inside += 1
+            torch.set_float32_matmul_precision("highest")
+            torch.set_default_dtype(torch.float32)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._restore.close()
+
+
+_SETTINGS = _Settings()
 
 
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
     """Run in true float32, without autocast, TF32, gradients or inference tensors; restores all of them."""
-    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
-    torch.set_float32_matmul_precision("highest")
-    torch.set_default_dtype(torch.float32)
-    try:
-        with (
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.set_default_dtype(dtype)
+    with _SETTINGS, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 @contextmanager
@@ -73,13 +100,11 @@ def clean_build() -> Iterator[None]:
     """Build weights on the CPU in float32 whatever surrounds the call; the random states are left as they were."""
     import numpy as np
 
-    dtype, python_state, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002
-    torch.set_default_dtype(torch.float32)
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.inference_mode(False), torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        with _SETTINGS, torch.inference_mode(False), torch.device("cpu"), torch.random.fork_rng(devices=[]):
             yield
     finally:
-        torch.set_default_dtype(dtype)
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
 

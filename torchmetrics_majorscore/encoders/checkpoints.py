@@ -5,6 +5,7 @@ A local folder takes the public files under their public names:
 ==================== ============================================================================================
 ``clip``             ``open_clip_model.safetensors`` (open_clip keys) or ``model.safetensors`` (Hugging Face keys)
 ``clap``             ``630k-fusion-best.safetensors`` or ``630k-fusion-best.pt`` (laion_clap)
+``any-clap``         the same, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
 ==================== ============================================================================================
@@ -69,7 +70,7 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
     names = {file: CHECKPOINTS[file].names if file in CHECKPOINTS else (file,) for file in files}
     here = {file: [folder / name for name in names[file] if (folder / name).is_file()] for file in files}
     found = {file: paths[0] for file, paths in here.items() if paths}
-    missing = [" or ".join(names[file]) for file in files if file not in found]
+    missing = [" or ".join(names[file][:2]) for file in files if file not in found]
     if missing:
         raise FileNotFoundError(f"The weights folder {folder} lacks {'; '.join(missing)}.")
     seeded = (folder / "SEEDED").is_file()
@@ -77,12 +78,12 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
 
 
 def _folder_key(paths: Iterable[Path]) -> str:
-    """Hash the names, sizes and first 64 KiB of files: enough to tell checkpoints apart, without reading them."""
-    sha = hashlib.sha256()
-    for path in sorted(paths):
-        with path.open("rb") as file:
-            sha.update(f"{path.name}|{path.stat().st_size}|".encode() + file.read(65_536))
-    return sha.hexdigest()[:16]
+    """Hash the names and sizes of files, without reading them: their content is known once they are loaded.
+
+    It is then part of the encoder's name, and rows of another name are never mixed, see :mod:`.metrics.rows`.
+    """
+    listed = [f"{path.name}|{path.stat().st_size}" for path in sorted(paths)]
+    return hashlib.sha256("|".join(listed).encode()).hexdigest()[:16]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,15 +1,10 @@
-"""LAION-CLAP (HTSAT-tiny with fusion) from the installed laion_clap: waveforms to unit vectors, and CLAP's own texts.
+"""LAION-CLAP through transformers: waveforms to unit vectors, and CLAP's own texts.
 
-How a waveform is prepared stands in ``mel.py``.
+How a waveform is prepared stands in ``mel.py``, how its network is run in ``htsat.py``.
 """
 
-import importlib
-import sys
-import warnings
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,8 +14,9 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import encode_by_length
-from torchmetrics_majorscore.encoders.htsat import embed_mels
-from torchmetrics_majorscore.encoders.mel import FusedMel, MelOptions
+from torchmetrics_majorscore.encoders.htsat import HTSATOptions, build_htsat, embed_mels
+from torchmetrics_majorscore.encoders.laion import from_laion, read_options
+from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
@@ -30,6 +26,13 @@ MEL = MelOptions()
 AUDIOS_PER_CALL = 4
 LONGEST_TEXT = 77
 VOCABULARY = 50_265
+ROBERTA: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+}
+DIM = 512
 
 
 class CLAP(Tower):
@@ -39,10 +42,11 @@ class CLAP(Tower):
         network: parts ``audio_branch``, ``audio_projection`` and, for texts, ``text_branch``, ``text_projection``.
         head: maps unit vectors (N, 512) into the joint space, row by row; None for CLAP's own space.
         tokenizer: RoBERTa's tokenizer, for texts.
-        mel: length and resolution of the mels.
+        mel: how a sound is prepared for the network.
     """
 
     modalities = ("text", "audio")
+    streams = True
 
     def __init__(
         self, network: nn.Module, head: nn.Module | None = None, tokenizer: Any = None, mel: MelOptions = MEL
@@ -51,16 +55,17 @@ class CLAP(Tower):
         self.network: Any = network
         self.head = head or nn.Identity()
         self.tokenizer = tokenizer
-        self.mel = FusedMel(mel)
+        self.mel = LogMel(mel)
         self.sample_rate = mel.sample_rate
         self.name = "clap"
         self.eval().requires_grad_(False)
 
-    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode waveforms of any length.
 
         Args:
-            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1; values beyond [-1, 1] are clipped.
+            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1; values beyond [-1, 1] are clipped. Or such
+                pieces of one waveform, read once.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
@@ -80,14 +85,11 @@ class CLAP(Tower):
         """Encode captions with CLAP's own text tower (RoBERTa), as they are.
 
         Args:
-            batch: captions; over 77 tokens they are cut, as laion_clap does, with a warning.
+            batch: captions; over 77 tokens they are cut, as laion_clap does, see :meth:`remark_text`.
 
         Returns:
             Unit-norm embeddings, float32, (B, 512), in CLAP's own space.
         """
-        longest = max(len(ids) for ids in self.tokenizer(list(batch))["input_ids"])
-        if longest > LONGEST_TEXT:
-            warnings.warn(f"A caption of {longest} tokens is cut to {LONGEST_TEXT}.", stacklevel=2)
         tokens = self.tokenizer(
             list(batch), padding="max_length", truncation=True, max_length=LONGEST_TEXT, return_tensors="pt"
         )
@@ -95,6 +97,12 @@ class CLAP(Tower):
         return encode_by_length(
             self._texts, tokens["input_ids"].to(device), tokens["attention_mask"].sum(dim=-1).tolist()
         )
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        lengths = [len(ids) for ids in self.tokenizer(list(batch))["input_ids"]]
+        long = {place: length for place, length in enumerate(lengths) if length > LONGEST_TEXT}
+        return {place: f"has {length} tokens and is cut to {LONGEST_TEXT}" for place, length in long.items()}
 
     def _texts(self, tokens: Tensor) -> Tensor:
         attended = (tokens != self.tokenizer.pad_token_id).long()
@@ -116,38 +124,48 @@ class CLAP(Tower):
         return embedded
 
 
-def load_network(weights: Weights, *, with_text: bool = False) -> nn.Module:
-    """Build CLAP's towers and load ``630k-fusion-best.pt``: the audio tower, and the text tower if wanted."""
-    audio = SimpleNamespace(
-        model_name="tiny", class_num=527, mel_bins=MEL.n_mels, sample_rate=MEL.sample_rate, window_size=MEL.n_fft,
-        hop_size=MEL.hop_length, fmin=MEL.f_min, fmax=MEL.f_max,
-    )  # fmt: skip
+def build_network(options: HTSATOptions, *, with_text: bool = False) -> nn.Module:
+    """Build CLAP's audio tower, and its text tower if wanted; weights are random."""
     network = nn.Module()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.meshgrid")  # laion_clap calls it the old way
-        network.audio_branch = _htsat().create_htsat_model(audio, enable_fusion=True, fusion_type="aff_2d")
-    network.audio_projection = nn.Sequential(nn.Linear(768, 512), nn.ReLU(), nn.Linear(512, 512))
+    network.audio_branch = build_htsat(options)
+    network.audio_projection = nn.Sequential(nn.Linear(options.dim, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
     if with_text:
-        needs_extra("transformers", "cmcr")
         from transformers import RobertaConfig, RobertaModel
 
-        config = RobertaConfig(
-            vocab_size=VOCABULARY, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
-        )
+        config = RobertaConfig(**ROBERTA)
         network.text_branch = RobertaModel(config)
-        network.text_projection = nn.Sequential(nn.Linear(768, 512), nn.ReLU(), nn.Linear(512, 512))
-    if weights.seeded and not weights.folder:
-        seed_weights(network)
-    else:
-        _load(network, weights.read("clap"), weights.path("clap").name)
+        network.text_projection = nn.Sequential(nn.Linear(config.hidden_size, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
     return network
 
 
-def _load(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    towers = tuple(f"{tower}." for tower, _ in network.named_children())
-    # Old checkpoints hold RoBERTa's position numbers, which are no weights.
-    own = {key: t for key, t in tensors.items() if key.startswith(towers) and not key.endswith("position_ids")}
-    load_strictly(network, own, name)
+def load_network(weights: Weights, file: str = "clap", *, with_text: bool = False) -> nn.Module:
+    """Build CLAP's towers and load a checkpoint of laion_clap: the audio tower, and the text tower if wanted."""
+    if weights.seeded and not weights.folder:
+        network = build_network(HTSATOptions(), with_text=with_text)
+        seed_weights(network)
+        return network
+    return fill_network(weights.read(file), weights.path(file).name, with_text=with_text)
+
+
+def fill_network(tensors: Mapping[str, Tensor], what: str, *, with_text: bool = False) -> nn.Module:
+    """Build the towers that a state dict of laion_clap's ``CLAP`` is of, and load it.
+
+    Args:
+        tensors: the state dict.
+        what: its name, for messages.
+        with_text: whether to load the text tower.
+
+    Raises:
+        ValueError: it has no HTSAT, or lacks a tensor, or has one of another shape or one that is not known.
+    """
+    network = build_network(read_options(tensors, what), with_text=with_text)
+    load_strictly(network, from_laion(tensors, with_text=with_text), what)
+    return network
+
+
+def mel_of(network: Any) -> MelOptions:
+    """Say how sounds are prepared for a network."""
+    return replace(MEL, fusion=network.audio_branch.enable_fusion)
 
 
 def load_tokenizer(weights: Weights) -> Any:
@@ -165,31 +183,32 @@ def load_tokenizer(weights: Weights) -> Any:
             "with `majorscore weights seeded FOLDER`."
         )
     vocabulary, merges = weights.path("roberta-vocab"), weights.path("roberta-merges")
-    tokenizer = RobertaTokenizer.from_pretrained(str(vocabulary.parent))
+    return _checked(RobertaTokenizer.from_pretrained(str(vocabulary.parent)), f"{vocabulary} and {merges.name}")
+
+
+def _checked(tokenizer: Any, what: str) -> Any:
     if len(tokenizer) != VOCABULARY:
-        raise ValueError(f"Expected {vocabulary} and {merges.name} to give {VOCABULARY} tokens, got {len(tokenizer)}.")
+        raise ValueError(f"Expected {what} to give {VOCABULARY} tokens, got {len(tokenizer)}.")
     return tokenizer
 
 
 def load(weights: Weights, pool: Pool) -> CLAP:
     """Build CLAP in its own space, with its own text tower."""
-    clap = CLAP(load_network(weights, with_text=True), tokenizer=load_tokenizer(weights))
-    clap.name = f"clap{'-seeded' if weights.seeded else ''}@{state_digest(clap)}"
-    return clap
+    network = load_network(weights, "any-clap", with_text=True)
+    return _named(CLAP(network, tokenizer=load_tokenizer(weights), mel=mel_of(network)), weights.seeded)
 
 
-def _htsat() -> ModuleType:
-    """Import laion_clap's audio network alone.
+def from_clap_module(module: Any) -> CLAP:
+    """Build CLAP in its own space from a loaded ``laion_clap.CLAP_Module``: its weights, copied, and its tokenizer.
 
-    ``import laion_clap`` builds tokenizers over the network, changes ``sys.path`` and prints. A package of another name
-    over the same folder gives its module ``htsat`` without running any ``__init__``.
+    Raises:
+        ValueError: it has another audio network than HTSAT, another text network than RoBERTa, or no tokenizer.
     """
-    needs_extra("laion_clap", "cmcr")
-    name = "torchmetrics_majorscore._laion_clap"
-    if name not in sys.modules:
-        spec = find_spec("laion_clap")
-        locations = spec.submodule_search_locations if spec else None
-        package = ModuleType(name)
-        package.__path__ = [str(Path(folder) / "clap_module") for folder in locations or ()]
-        sys.modules[name] = package
-    return importlib.import_module(f"{name}.htsat")
+    what = "laion_clap's CLAP_Module"
+    network = fill_network(module.model.state_dict(), what, with_text=True)
+    return _named(CLAP(network, tokenizer=_checked(module.tokenize, what), mel=mel_of(network)))
+
+
+def _named(clap: CLAP, seeded: bool = False) -> CLAP:
+    clap.name = f"clap{'-seeded' if seeded else ''}@{state_digest(clap)}"
+    return clap

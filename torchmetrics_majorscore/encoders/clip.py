@@ -5,8 +5,7 @@ filter on 8-bit values, the long side cut off after the point; a 224 x 224 crop 
 over 255; CLIP's mean and standard deviation.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +58,7 @@ class CLIP(Tower):
 
     modalities = ("video", "text")
     sample_rate = 0
+    streams = True
 
     def __init__(
         self,
@@ -79,27 +79,42 @@ class CLIP(Tower):
         self.name = "clip"
         self.eval().requires_grad_(False)
 
-    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_video(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode videos: every frame, then the mean over frames.
 
         Args:
-            batch: frames (T, 3, H, W), uint8 RGB, T >= 1, any size.
+            batch: frames (T, 3, H, W), uint8 RGB, T >= 1, any size; or such pieces of one video, read once.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        picked = [prepare_frames(frames, self.frames.size) for frames in batch]
+        counts: list[int] = []
         in_head = self.pool == "after_head"
-        embedded = in_micro_batches(lambda f: self._frames(f, with_head=in_head), torch.cat(picked), FRAMES_PER_CALL)
-        videos = torch.stack([part.mean(dim=0) for part in torch.split(embedded, [len(b) for b in picked])])
-        videos = normalize(videos, dim=-1)
-        return videos if in_head else in_micro_batches(self._project, videos, FRAMES_PER_CALL)
+        embedded = in_micro_batches(
+            lambda f: self._frames(f, with_head=in_head), self._pieces(batch, counts), FRAMES_PER_CALL
+        )
+        # Plain means: a head with BatchNorm is not free of scale.
+        videos = torch.stack([part.mean(dim=0) for part in torch.split(embedded, counts)])
+        return normalize(videos, dim=-1) if in_head else in_micro_batches(self._project, videos, FRAMES_PER_CALL)
+
+    def _pieces(self, batch: Sequence[Tensor | Iterable[Tensor]], counts: list[int]) -> Iterator[Tensor]:
+        """Give the prepared frames of all videos in pieces, and append each video's number of frames to ``counts``."""
+        for video in batch:
+            counts.append(0)
+            for piece in (video,) if isinstance(video, Tensor) else video:
+                prepared = prepare_frames(piece, self.frames.size)
+                counts[-1] += len(prepared)
+                yield prepared
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        return remark_cut(self.tokenizer, batch)
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions as they are, without a prompt template.
 
         Args:
-            batch: captions; over 77 tokens they are cut, as open_clip does, with a warning.
+            batch: captions; over 77 tokens they are cut, as open_clip does, see :meth:`remark_text`.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
@@ -135,7 +150,7 @@ def encode_captions(
     Args:
         network: has the parts of open_clip's text tower.
         tokenizer: open_clip's.
-        batch: captions; over the tokenizer's length they are cut, with a warning.
+        batch: captions; over the tokenizer's length they are cut, see :func:`remark_cut`.
         project: what unit vectors (N, D) go through, row by row.
         running: what the network runs within, see :meth:`.precision.Tower.running`.
 
@@ -154,15 +169,14 @@ def encode_captions(
 
     tokens = tokenizer(list(batch))
     lengths = tokens.argmax(dim=-1) + 1  # the end token has the largest number
-    _warn_of_cut(tokenizer, batch, lengths)
     return encode_by_length(encode, tokens.to(network.positional_embedding.device), lengths.tolist())
 
 
-def _warn_of_cut(tokenizer: Any, batch: Sequence[str], lengths: Tensor) -> None:
+def remark_cut(tokenizer: Any, batch: Sequence[str]) -> dict[int, str]:
+    """Say which captions open_clip's tokenizer cuts: place in the batch to remark."""
     longest = tokenizer.context_length
-    for text, length in zip(batch, lengths.tolist(), strict=True):
-        if length == longest and (needed := len(tokenizer.encode(text)) + 2) > longest:
-            warnings.warn(f"A caption of {needed} tokens is cut to {longest}: {text[:40]!r}...", stacklevel=2)
+    needed = {place: len(tokenizer.encode(text)) + 2 for place, text in enumerate(batch)}
+    return {place: f"has {count} tokens and is cut to {longest}" for place, count in needed.items() if count > longest}
 
 
 def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths: Sequence[int]) -> Tensor:

@@ -4,13 +4,15 @@ Source: Wang et al., "Connecting Multi-modal Contrastive Representations", NeurI
 CLIP-side head, audio through the CLAP-side head; vectors have unit norm in front of a head and behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders import clap, clip
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
-from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.base import clean_build, load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 
@@ -61,6 +63,7 @@ class CMCR(nn.Module):
     """
 
     modalities = ("video", "text", "audio")
+    streams = True
 
     def __init__(self, clip: clip.CLIP, clap: clap.CLAP, name: str) -> None:
         super().__init__()
@@ -70,7 +73,7 @@ class CMCR(nn.Module):
         self.sample_rate = clap.sample_rate
         self.eval().requires_grad_(False)
 
-    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_video(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
         return self.clip.encode_video(batch)
 
@@ -78,9 +81,13 @@ class CMCR(nn.Module):
         """Encode captions, see :meth:`.clip.CLIP.encode_text`."""
         return self.clip.encode_text(batch)
 
-    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
         return self.clap.encode_audio(batch)
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are cut, see :meth:`.clip.CLIP.remark_text`."""
+        return self.clip.remark_text(batch)
 
 
 def load_heads(weights: Weights) -> Heads:
@@ -95,10 +102,34 @@ def load_heads(weights: Weights) -> Heads:
 
 def load(weights: Weights, pool: Pool) -> CMCR:
     """Build C-MCR from its three checkpoints."""
+    return _connect(weights, pool, clap.load_network(weights))
+
+
+def load_with_clap(module: Any, weights: str | Path | None = None, pool: Pool = "after_head") -> CMCR:
+    """Build C-MCR around the CLAP of a loaded ``laion_clap.CLAP_Module``, which the heads should have been trained for.
+
+    Args:
+        module: its audio network is copied.
+        weights: the folder with the checkpoints of CLIP and of the heads, see :func:`.load_encoder`.
+        pool: see :class:`.clip.CLIP`.
+
+    Returns:
+        What a metric takes as ``encoder``; with the weights of ``630k-fusion-best.pt``, the encoder ``"c-mcr"``.
+
+    Raises:
+        ValueError: it has another audio network than HTSAT.
+        FileNotFoundError: the weights folder or a file in it is missing.
+    """
+    with clean_build():
+        network = clap.fill_network(module.model.state_dict(), "laion_clap's CLAP_Module")
+        return _connect(find_weights(["clip", "heads"], weights), pool, network)
+
+
+def _connect(weights: Weights, pool: Pool, network: nn.Module) -> CMCR:
     heads = load_heads(weights)
     parts = (
         clip.CLIP(clip.load_network(weights), heads.Head_B, pool),
-        clap.CLAP(clap.load_network(weights), heads.Head_A),
+        clap.CLAP(network, heads.Head_A, mel=clap.mel_of(network)),
     )
     digest = state_digest(nn.ModuleList(parts))
     return CMCR(*parts, name=f"c-mcr{'-seeded' if weights.seeded else ''}@{digest}")

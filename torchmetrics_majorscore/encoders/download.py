@@ -25,6 +25,17 @@ class Checkpoint:
     git_blob: str | None = None
 
 
+# laion_clap's checkpoints with HTSAT, the one of C-MCR first; the baseline takes any of them from a folder.
+_LAION = (
+    "630k-fusion-best",
+    "630k-audioset-fusion-best",
+    "630k-best",
+    "630k-audioset-best",
+    "music_speech_audioset_epoch_15_esc_89.98",
+    "music_audioset_epoch_15_esc_90.14",
+    "music_speech_epoch_15_esc_89.25",
+)
+
 # The revision pins the content. The SHA-256 of 630k-fusion-best.pt and of the two RoBERTa files is not pinned: it could
 # not be looked up when this was written.
 CHECKPOINTS = {
@@ -37,6 +48,12 @@ CHECKPOINTS = {
     ),
     "clap": Checkpoint(
         ("630k-fusion-best.safetensors", "630k-fusion-best.pt"),
+        "lukewys/laion_clap",
+        "b3708341862f581175dba5c356a4ebf74a9b6651",
+        "630k-fusion-best.pt",
+    ),
+    "any-clap": Checkpoint(
+        tuple(f"{name}.{suffix}" for name in _LAION for suffix in ("safetensors", "pt")),
         "lukewys/laion_clap",
         "b3708341862f581175dba5c356a4ebf74a9b6651",
         "630k-fusion-best.pt",

@@ -1,16 +1,22 @@
-"""Preparation of a waveform for CLAP: 16-bit steps, filled to one length, log-mel; longer ones as whole and chunks.
+"""Preparation of a waveform for CLAP: 16-bit steps, filled to one length, log-mel; longer ones cut or in chunks.
 
 As laion_clap does it: values to 16-bit steps; up to the network's length repeated whole and filled with zeros; log-mel.
-Longer ones keep the whole mel shrunk to that length and three chunks of it. laion_clap draws the chunks' starts at
-random from the thirds of the possible range; here each is the middle of its third, so that a waveform has one
-embedding.
+With fusion, longer ones keep the whole mel shrunk to that length and three chunks of it; without, a part as long.
+laion_clap draws the chunks' starts at random from the thirds of the possible range, and the part's from all of it; here
+each is the middle, so that a waveform has one embedding.
 """
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
+
+FLOOR = 1e-10
+"""Power below which nothing is told apart: -100 dB."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +28,11 @@ class MelOptions:
         samples: length of a waveform; shorter ones are filled.
         n_fft: samples of the window and of the Fourier transform.
         hop_length: samples from one mel frame to the next.
-        n_mels: bands, on the HTK scale.
+        n_mels: bands.
         f_min: lower edge of the first band, in Hz.
         f_max: upper edge of the last band, in Hz.
+        fusion: how laion_clap prepares sounds for a network with fusion: bands on the HTK scale, long sounds as whole
+            and chunks; False for one without: bands on Slaney's scale, of equal area, and the middle of long sounds.
     """
 
     sample_rate: int = 48_000
@@ -34,6 +42,7 @@ class MelOptions:
     n_mels: int = 64
     f_min: float = 50.0
     f_max: float = 14_000.0
+    fusion: bool = True
 
     @property
     def frames(self) -> int:
@@ -41,48 +50,108 @@ class MelOptions:
         return self.samples // self.hop_length + 1
 
 
-class FusedMel(nn.Module):
-    """Waveform to log-mel in dB, with CLAP's treatment of long ones ("fusion").
+class LogMel(nn.Module):
+    """Waveform to log-mel in dB.
 
     Args:
         options: length and resolution.
     """
 
+    window: Tensor
+    bands: Tensor
+
     def __init__(self, options: MelOptions) -> None:
         super().__init__()
-        from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
-
         self.options = options
-        self.mel = nn.Sequential(
-            MelSpectrogram(
-                options.sample_rate,
-                n_fft=options.n_fft,
-                hop_length=options.hop_length,
-                n_mels=options.n_mels,
-                f_min=options.f_min,
-                f_max=options.f_max,
-            ),
-            AmplitudeToDB(top_db=None),
-        )
+        self.register_buffer("window", torch.hann_window(options.n_fft))
+        self.register_buffer("bands", mel_bands(options))
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor | Iterable[Tensor]) -> Tensor:
         """Compute the mels of one waveform.
 
         Args:
-            waveform: shape (S,), float32, S >= 1; values beyond [-1, 1] are clipped.
+            waveform: shape (S,), float32, S >= 1; values beyond [-1, 1] are clipped. Or such pieces of it, read once.
 
         Returns:
-            Shape (1, frames, n_mels), in dB; of a longer waveform (4, frames, n_mels), the shrunk whole and three
-            chunks.
+            Shape (1, frames, n_mels), in dB; of a longer waveform, with fusion, (4, frames, n_mels): the shrunk whole
+            and three chunks.
         """
-        frames = self.options.frames
-        mel: Tensor = self.mel(fill(to_16_bit(waveform), self.options.samples)).T
-        if len(mel) == frames:
-            return mel[None]
+        samples, frames = self.options.samples, self.options.frames
+        pieces = iter([waveform] if isinstance(waveform, Tensor) else waveform)
+        if not self.options.fusion:
+            whole = torch.cat(list(pieces))
+            start = max(len(whole) - samples, 0) // 2
+            pieces = iter([whole[start : start + samples]])
+        first = next(pieces)
+        while len(first) < samples + self.options.hop_length and (piece := next(pieces, None)) is not None:
+            first = torch.cat([first, piece])
+        if len(first) < samples + self.options.hop_length:
+            return self.mel(fill(to_16_bit(first), samples))[None]
+        mel = torch.cat(list(self._long_mel(chain([first], pieces))))
         # No antialiasing: torchvision's resize had none when the network was trained.
         shrunk = interpolate(mel[None, None], size=(frames, mel.shape[1]), mode="bilinear", antialias=False)[0]
         chunks = [mel[start : start + frames] for start in chunk_starts(len(mel), frames)]
         return torch.cat([shrunk, torch.stack(chunks)])
+
+    def mel(self, waveform: Tensor) -> Tensor:
+        """Compute the log-mel (T, n_mels) of a waveform (S,) as it is."""
+        reach = self.options.n_fft // 2
+        return self._frames(pad(waveform[None], (reach, reach), mode="reflect")[0])
+
+    def _long_mel(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Compute the log-mel of a long waveform, as many frames at a time as a chunk has: 26 KB a second are kept."""
+        options, reach = self.options, self.options.n_fft // 2
+        step = options.frames * options.hop_length
+        waiting: Tensor | None = None
+        for piece in pieces:
+            rounded = to_16_bit(piece)
+            if waiting is None:
+                waiting = pad(rounded[None], (reach, 0), mode="reflect")[0]
+            else:
+                waiting = torch.cat([waiting, rounded])
+            while len(waiting) >= step + 2 * options.n_fft:  # what the last frames are reflected in stays
+                yield self._frames(waiting[: step - options.hop_length + options.n_fft])
+                waiting = waiting[step:]
+        if waiting is not None:
+            yield self._frames(pad(waiting[None], (0, reach), mode="reflect")[0])
+
+    def _frames(self, padded: Tensor) -> Tensor:
+        options = self.options
+        spectrum = torch.stft(
+            padded, options.n_fft, options.hop_length, window=self.window, center=False, return_complex=True
+        )
+        power = spectrum.abs().pow(2.0).T @ self.bands
+        return 10.0 * power.clamp(min=FLOOR).log10()
+
+
+def mel_bands(options: MelOptions) -> Tensor:
+    """Make the triangular filters of a mel scale: (n_fft // 2 + 1, n_mels).
+
+    The HTK scale is 2595 log10(1 + f / 700), with filters of height 1; Slaney's is linear up to 1 kHz and logarithmic
+    above, with filters of area 1.
+    """
+    to_mel, to_hertz = (_htk_mel, _htk_hertz) if options.fusion else (_slaney_mel, _slaney_hertz)
+    corners = to_hertz(torch.linspace(to_mel(options.f_min), to_mel(options.f_max), options.n_mels + 2))
+    hertz = torch.linspace(0, options.sample_rate // 2, options.n_fft // 2 + 1)
+    above, widths = hertz[:, None] - corners, corners.diff()
+    bands = torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
+    return bands if options.fusion else bands * (2.0 / (corners[2:] - corners[:-2]))
+
+
+def _htk_mel(hertz: float) -> float:
+    return 2595.0 * math.log10(1.0 + hertz / 700.0)
+
+
+def _htk_hertz(mel: Tensor) -> Tensor:
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+def _slaney_mel(hertz: float) -> float:
+    return 3.0 * hertz / 200.0 if hertz < 1000.0 else 15.0 + 27.0 * math.log(hertz / 1000.0) / math.log(6.4)
+
+
+def _slaney_hertz(mel: Tensor) -> Tensor:
+    return torch.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
 
 
 def to_16_bit(waveform: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Seeded random weights, written as the public checkpoint files are: for tests and benchmarks without a download."""
 
 import json
+from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders import clap, clip, cmcr
 from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.htsat import HTSATOptions, WindowAttention, build_htsat
+from torchmetrics_majorscore.encoders.laion import AUDIO, to_laion
+from torchmetrics_majorscore.encoders.mel import mel_bands
 from torchmetrics_majorscore.extras import needs_extra
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -55,9 +59,12 @@ def _as_laion_clap(towers: dict[str, Tensor], seed: int) -> dict[str, Any]:
         layers = nn.Module()
         layers.sequential = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.1), nn.Linear(512, 512))
         unused.add_module(name, layers)
+    unused.audio_branch = nn.Module()
+    unused.audio_branch.tscam_conv = nn.Conv2d(768, 527, (2, 3))
+    unused.audio_branch.head = nn.Linear(527, 527)
     extra = {name: torch.tensor(1 / 0.07).log() for name in ("logit_scale_a", "logit_scale_t")}
     extra["text_branch.embeddings.position_ids"] = torch.arange(POSITIONS)[None]
-    tensors = {**extra, **towers, **_seeded(unused, seed)}
+    tensors = {**extra, **_fixed(), **to_laion(towers), **_seeded(unused, seed)}
     return {
         "epoch": np.int64(1),
         "name": "seeded",
@@ -65,6 +72,25 @@ def _as_laion_clap(towers: dict[str, Tensor], seed: int) -> dict[str, Any]:
         "val_metric": np.float32(0.0),
         "best": np.float64(0.0),
     }
+
+
+def _fixed() -> dict[str, Tensor]:
+    """Make the tensors of laion_clap's audio network that nothing is learned in: mel matrices, and masks by size."""
+    mel = replace(clap.MEL, fusion=False)
+    waves = torch.fft.rfft(torch.eye(mel.n_fft, dtype=torch.float64)) * torch.hann_window(mel.n_fft)[:, None]
+    stft = f"{AUDIO}spectrogram_extractor.stft"
+    tensors = {
+        f"{stft}.conv_real.weight": waves.real.T[:, None].float().contiguous(),
+        f"{stft}.conv_imag.weight": waves.imag.T[:, None].float().contiguous(),
+        f"{AUDIO}logmel_extractor.melW": mel_bands(mel),
+    }
+    for name, block in build_htsat(HTSATOptions()).named_modules():
+        if isinstance(block, WindowAttention):
+            stem = f"{AUDIO}{name.removesuffix('.attention')}"
+            tensors[f"{stem}.attn.relative_position_index"] = block.offsets()
+            if block.shift:
+                tensors[f"{stem}.attn_mask"] = block.strangers()
+    return tensors
 
 
 def _write_roberta(folder: Path) -> None:

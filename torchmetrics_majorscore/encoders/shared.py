@@ -30,9 +30,10 @@ class SharedEncoder:
         modalities: the names of the encoder's modalities.
         sample_rate: rate of its waveforms in Hz.
         build: makes the encoder, on the CPU.
-        recipe: arguments of :func:`shared_encoder` that give this object again.
+        recipe: arguments of :func:`load_encoder` that give this object again.
         pool: how frames are pooled, for the signature; None where the encoder says nothing.
         precision: of its networks, for the signature.
+        frame_size: see :class:`.NamedEncoder`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SharedEncoder:
         recipe: tuple[Any, ...],
         pool: Pool | None = None,
         precision: Precision = "float32",
+        frame_size: int | None = None,
     ) -> None:
         self.key = key
         self.portable_key = portable_key
@@ -52,21 +54,26 @@ class SharedEncoder:
         self.sample_rate = sample_rate
         self.pool = pool
         self.precision = precision
+        self.frame_size = frame_size
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, JointEncoder] = {}
-        self._last: dict[str, tuple[tuple[object, ...], Tensor]] = {}
+        self._last: dict[str, tuple[tuple[object, ...], Tensor, set[int]]] = {}
 
-    def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
+    def encode(
+        self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: int | None = None
+    ) -> Tensor:
         """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
 
         The metrics of a collection see the same batch one after the other: the first one encodes, the others find
-        the result here. The comparison is by content, so an in-place edit of an input is never missed.
+        the result here, each once, so that a metric's next batch is encoded even if it is equal. The comparison is by
+        content, so an in-place edit of an input is never missed.
 
         Args:
             modality: one of ``modalities``.
             batch: as ``encode_<modality>`` takes it, on ``device``; not empty.
             device: where to encode.
+            asker: ``id()`` of the metric that asks; None to encode in any case.
 
         Returns:
             Embeddings, float32, (B, D).
@@ -74,20 +81,33 @@ class SharedEncoder:
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
+        if asker is None:
+            return self._encode(modality, batch, device)
         key = content_key(batch)
-        last_key, embeddings = self._last.get(modality, (None, None))
-        if embeddings is None or key != last_key:
-            encoder = self.on(device)
-            with exact_float32(device):
-                embeddings = getattr(encoder, f"encode_{modality}")(batch)
-            if embeddings.ndim != 2 or len(embeddings) != len(batch):
-                raise ValueError(
-                    f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), "
-                    f"got {tuple(embeddings.shape)}."
-                )
-            embeddings = embeddings.detach().float()
-            self._last[modality] = (key, embeddings)
+        last_key, embeddings, askers = self._last.get(modality, (None, None, set()))
+        if embeddings is None or key != last_key or asker in askers:
+            embeddings, askers = self._encode(modality, batch, device), set()
+            self._last[modality] = (key, embeddings, askers)
+        askers.add(asker)
         return embeddings
+
+    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
+        encoder = self.on(device)
+        with exact_float32(device):
+            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch)
+        if embeddings.ndim != 2 or len(embeddings) != len(batch):
+            got = tuple(embeddings.shape)
+            raise ValueError(f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), got {got}.")
+        return embeddings.detach().float()
+
+    def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
+        """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
+        found: dict[int, str] = getattr(self.on(device), f"remark_{modality}", lambda _: {})(batch)
+        return found
+
+    def streams(self, device: torch.device) -> bool:
+        """Tell whether the encoder takes pieces of frames or of a waveform in place of one tensor."""
+        return bool(getattr(self.on(device), "streams", False))
 
     def forward(self, *inputs: Any) -> Tensor:
         """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
@@ -119,6 +139,13 @@ class SharedEncoder:
         device = next(iter(self._replicas), torch.device("cpu"))
         return self.on(device).name
 
+    def baseline(self) -> "list[SharedEncoder]":
+        """Give the encoders of CLIPCLAP beside a named joint encoder, CLIP and CLAP with the same weights."""
+        name, weights, _, precision = (*self._recipe, None, None, None)[:4]
+        if not isinstance(name, str) or not ENCODERS[name].baseline:
+            raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
+        return [load_encoder(other, weights=weights, precision=precision) for other in ENCODERS[name].baseline]
+
     def __copy__(self) -> "SharedEncoder":
         return self
 
@@ -126,11 +153,16 @@ class SharedEncoder:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return shared_encoder, self._recipe
+        return _load, self._recipe
 
 
-def shared_encoder(
-    encoder: str | JointEncoder,
+Encoder = str | JointEncoder | SharedEncoder
+"""What a metric takes as its encoder: a name, an encoder object, or what :func:`load_encoder` gives."""
+
+
+def load_encoder(
+    encoder: Encoder,
+    *,
     weights: str | Path | None = None,
     pool: Pool = "after_head",
     precision: Precision = "float32",
@@ -138,8 +170,9 @@ def shared_encoder(
     """Give the process-wide handle of an encoder.
 
     Args:
-        encoder: a name out of :data:`ENCODERS`, or an object as :class:`JointEncoder` describes it. Of an
-            ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training changes no score.
+        encoder: a name out of :data:`ENCODERS`, an object as :class:`JointEncoder` describes it, or a handle, which
+            is given back. Of an ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training
+            changes no score.
         weights: for a name, the folder with the checkpoints (see :mod:`.checkpoints`), ``"seeded"`` for random
             weights whose scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download.
         pool: for a name, see :class:`.clip.CLIP`.
@@ -160,9 +193,18 @@ def shared_encoder(
         raise ValueError(
             f"Expected weights, pool and precision only with an encoder's name, got them with {type(encoder)}."
         )
+    elif isinstance(encoder, SharedEncoder):
+        return encoder
     else:
         shared = _by_object(encoder)
     return _SHARED.setdefault(shared.key, shared)
+
+
+def _load(
+    encoder: Encoder, weights: str | None = None, pool: Pool = "after_head", precision: Precision = "float32"
+) -> SharedEncoder:
+    """Give the handle that a pickle describes."""
+    return load_encoder(encoder, weights=weights, pool=pool, precision=precision)
 
 
 def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Precision) -> SharedEncoder:
@@ -177,7 +219,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
     return SharedEncoder(
-        f"{portable_key}|{source.folder}",
+        "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
         portable_key,
         entry.modalities,
         entry.sample_rate,
@@ -185,6 +227,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         (name, source.folder if source.folder and not entry.bundle else weights, pool, precision),
         pool,
         precision,
+        entry.frame_size,
     )
 
 
@@ -195,7 +238,13 @@ def _in_precision(encoder: Any, precision: Precision) -> JointEncoder:
     return built
 
 
-def _by_object(encoder: JointEncoder) -> SharedEncoder:
+def _by_object(encoder: Any) -> SharedEncoder:
+    # laion_clap's class, known by its name: importing it asks the network for tokenizers.
+    if any(kind.__module__ == "laion_clap.hook" for kind in type(encoder).__mro__):
+        from torchmetrics_majorscore.encoders.clap import from_clap_module
+
+        with clean_build():
+            encoder = from_clap_module(encoder)
     if isinstance(encoder, type):
         raise TypeError(
             f"Expected an encoder object, got the class {encoder.__qualname__}: pass {encoder.__qualname__}()."

@@ -58,7 +58,7 @@ ENCODERS = {
         "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
     ),
     "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
-    "clap": NamedEncoder("clap.load", ("text", "audio"), ("clap", "roberta-vocab", "roberta-merges")),
+    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", "roberta-vocab", "roberta-merges")),
     "c-mcr-tiny": NamedEncoder(
         "tiny.load",
         ("video", "text", "audio"),

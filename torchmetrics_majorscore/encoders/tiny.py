@@ -7,7 +7,6 @@ world), ``clip.safetensors``, ``clap.safetensors``, ``clap_clip.safetensors`` (t
 
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clap import CLAP
-from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions
+from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions, remark_cut
 from torchmetrics_majorscore.encoders.cmcr import CMCR, Heads
 from torchmetrics_majorscore.encoders.mel import MelOptions
 from torchmetrics_majorscore.encoders.shared import state_digest
@@ -71,13 +70,17 @@ class TinyCLAP(CLAP):
         """Encode captions, see :func:`.clip.encode_captions`; in CLAP's own space, or the joint one with a head."""
         return encode_captions(self.network.text, self.tokenizer, batch, self._project, self.running)
 
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        return remark_cut(self.tokenizer, batch)
+
     def _audio(self, mels: Tensor) -> Tensor:
         embedded = nn.functional.normalize(self.network.audio(mels.flatten(0, 1)).float(), dim=-1)
         return embedded.view(*mels.shape[:2], -1).mean(dim=1)
 
 
 class TinyCMCR(CMCR):
-    """The joint encoder ``c-mcr-tiny``. Fed with something else than its world, it says once that it knows nothing.
+    """The joint encoder ``c-mcr-tiny``. Of samples that are not of its world it says that it knows nothing.
 
     Args:
         clip: CLIP with its head.
@@ -89,42 +92,39 @@ class TinyCMCR(CMCR):
     def __init__(self, clip: TinyCLIP, clap: TinyCLAP, name: str, config: Config) -> None:
         super().__init__(clip, clap, name)
         self.words = frozenset(config["words"])
-        self._warned = False
 
-    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
-        """Encode videos, see :meth:`.clip.CLIP.encode_video`."""
-        size = self.clip.frames.size
-        for height, width in (frames.shape[-2:] for frames in batch):
+    def remark_video(self, batch: Sequence[Any]) -> dict[int, str]:
+        """Say which pictures are not of the embedded world."""
+        size, remarks = self.clip.frames.size, {}
+        for place, frames in enumerate(batch):
+            height, width = frames.shape[-2:] if isinstance(frames, Tensor) else (size, size)
             # `majorscore world` writes its videos enlarged.
             if height != width or height % size:
-                self._warn(f"pictures of {size} x {size} pixels or a multiple, got {width} x {height}")
-        return super().encode_video(batch)
+                known = f"pictures of {size} x {size} pixels or a multiple"
+                remarks[place] = _strange(known, f"{width} x {height}")
+        return remarks
 
-    def encode_text(self, batch: Sequence[str]) -> Tensor:
-        """Encode captions, see :meth:`.clip.CLIP.encode_text`."""
-        for text in batch:
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions have words that are not of the embedded world, or are cut."""
+        remarks = super().remark_text(batch)
+        for place, text in enumerate(batch):
             if strange := set(re.findall(r"[^\s,:]+", text.lower())) - self.words:
-                self._warn(f"its {len(self.words)} words, got {min(strange)!r}")
-        return super().encode_text(batch)
+                remarks[place] = _strange(f"captions of its {len(self.words)} words", repr(min(strange)))
+        return remarks
 
-    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
-        """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
-        options = self.clap.mel.options
-        longest = max(len(waveform) for waveform in batch)
-        # A decoder gives up to two frames of AAC more than was encoded.
-        if longest > 1.05 * options.samples:
-            rate = options.sample_rate
-            self._warn(f"sounds of {options.samples / rate:g} s, got one of {longest / rate:.1f} s")
-        return super().encode_audio(batch)
+    def remark_audio(self, batch: Sequence[Any]) -> dict[int, str]:
+        """Say which sounds are longer than those of the embedded world."""
+        options, remarks = self.clap.mel.options, {}
+        for place, sound in enumerate(batch):
+            # A decoder gives up to two frames of AAC more than was encoded.
+            if not isinstance(sound, Tensor) or len(sound) > 1.05 * options.samples:
+                seconds = f"{len(sound) / options.sample_rate:.1f} s" if isinstance(sound, Tensor) else "a long one"
+                remarks[place] = _strange(f"sounds of {options.samples / options.sample_rate:g} s", seconds)
+        return remarks
 
-    def _warn(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"c-mcr-tiny knows only the embedded world that it was trained on ({what}): its scores of anything "
-                "else mean nothing. Use encoder='c-mcr' for real recordings.",
-                stacklevel=2,
-            )
+
+def _strange(known: str, got: str) -> str:
+    return f"is not of the embedded world, all that c-mcr-tiny knows ({known}, got {got}), so its score means nothing"
 
 
 def read_config(weights: Weights) -> Config:

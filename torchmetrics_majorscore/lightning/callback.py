@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,13 +9,14 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DistributedSampler
 from torchmetrics import Metric, MetricCollection
+from typing_extensions import Unpack
 
-from torchmetrics_majorscore.encoders import JointEncoder
-from torchmetrics_majorscore.encoders.table import Precision
+from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.lightning.clips import BestAndWorst, audio_loggers, log_clips
 from torchmetrics_majorscore.lightning.inputs import InputReader, check_names, hash_bound, input_reader, take_subset
 from torchmetrics_majorscore.metrics.base import SimilarityMetric
 from torchmetrics_majorscore.metrics.collection import MAJORScores
+from torchmetrics_majorscore.metrics.options import MetricOptions
 
 Stage = Literal["val", "test"]
 
@@ -57,13 +57,7 @@ class MAJORScoreCallback(Callback):
             ``{"video": "batch.frames", "text": "batch.caption", "audio": "outputs.audio", "ids": "batch.id"}``, where
             a step is a key, a position or an attribute.
         metrics: metrics of this package, or a collection of them; they are copied. None for :class:`MAJORScores`.
-        encoder: for ``metrics=None``: a name or an encoder object.
-        weights: for ``metrics=None``: see :class:`MAJORScore`.
-        precision: for ``metrics=None``: see :class:`MAJORScore`.
-        sample_rate: for ``metrics=None``: rate of raw audio in Hz.
-        fps: for ``metrics=None``: frames per second of raw video.
-        cache_conditions: for ``metrics=None``: True or a file, to encode video and caption of an id in the first epoch
-            only. In memory each dataloader has its own; a file is for all, and its ids must be unique.
+        encoder: for ``metrics=None``: see :class:`MAJORScore`; None is its default.
         every_n_epochs: within ``fit``, score only the n-th, 2 n-th, ... epoch, as ``ModelCheckpoint`` counts with its
             own ``every_n_epochs``: give it the same, for in between the last value stands in ``callback_metrics``.
         max_samples: score about this many samples of each dataset: those whose id has a hash in the lowest
@@ -74,6 +68,8 @@ class MAJORScoreCallback(Callback):
             if there is none) to TensorBoard and Weights & Biases, if such a logger is attached.
         offload: move the encoder to the CPU after each validation, so that training has the memory. This concerns
             every metric of the process with that encoder.
+        options: for ``metrics=None``: ``sample_rate``, ``fps`` and so on, see :class:`.MetricOptions`. With
+            ``cache_conditions`` each dataloader remembers its own in memory; a file is for all, its ids unique.
 
     Raises:
         ValueError: an option out of range, or options of MAJORScores beside ``metrics``.
@@ -88,25 +84,20 @@ class MAJORScoreCallback(Callback):
         inputs: InputReader | Mapping[str, str] | str,
         metrics: Metric | MetricCollection | None = None,
         *,
-        encoder: str | JointEncoder | None = "c-mcr",
-        weights: str | Path | None = None,
-        precision: Precision = "float32",
-        sample_rate: int | None = None,
-        fps: float | None = None,
-        cache_conditions: bool | str | Path = False,
+        encoder: Encoder | None = None,
         every_n_epochs: int = 1,
         max_samples: int | None = None,
         prefix: str = "{stage}/",
         best_and_worst: int = 0,
         offload: bool = False,
+        **options: Unpack[MetricOptions],
     ) -> None:
-        own: dict[str, Any] = {"encoder": encoder, "weights": weights, "sample_rate": sample_rate, "fps": fps}
-        own |= {"precision": precision, "cache_conditions": cache_conditions}
-        if metrics is not None and list(own.values()) != ["c-mcr", None, None, None, "float32", False]:
-            raise ValueError(f"Expected {', '.join(own)} only without metrics, got both: give them to the metrics.")
+        if metrics is not None and (encoder is not None or options):
+            given = [*(["encoder"] if encoder is not None else []), *options]
+            raise ValueError(f"Expected {', '.join(given)} only without metrics, got both: give them to the metrics.")
         _check_counts(every_n_epochs, max_samples, best_and_worst)
         self.inputs = input_reader(inputs)
-        self.metrics = _collect(MAJORScores(**own) if metrics is None else metrics)
+        self.metrics = _collect(MAJORScores(encoder or "c-mcr", **options) if metrics is None else metrics)
         self.every_n_epochs = every_n_epochs
         self.max_samples = max_samples
         self.prefix = prefix

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-NAMES = ("video", "text", "audio", "ids", "embeddings")
+from torchmetrics_majorscore.modalities import MODALITIES
+
+NAMES = (*MODALITIES, "ids", "embeddings")
 
 InputReader = Callable[..., Mapping[str, Any]]
 """``inputs(pl_module, outputs, batch)``, to the arguments of a metric's ``update``."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.media.entry import is_legible, legible
 
@@ -96,8 +96,10 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     try:
         # Absolute, so that ffmpeg does not read a name such as "a:b.mp4" as a network protocol. No pattern, so that an
         # image called "a%03d.jpg" is that one file. Tags in another encoding than UTF-8 are no reason to fail.
-        options = {"pattern_type": "none"}
-        container = av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
+        options: dict[str, Any] = {"container_options": {"pattern_type": "none"}}
+        if int(av.__version__.split(".")[0]) < 19:  # from 19 on PyAV has no such option and never fails on tags
+            options["metadata_errors"] = "replace"
+        container = av.open(str(path.absolute()), **options)
     except av.FFmpegError as error:
         raise ValueError(f"Expected a readable media file, got {path}: {error.strerror}") from error
     with container:

@@ -5,27 +5,30 @@ All metrics over the same rows share this class; they differ by ``_score``, the 
 """
 
 import math
+import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
-from torchmetrics_majorscore.metrics.conditions import CONDITIONS, Conditions, as_conditions
+from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
-from torchmetrics_majorscore.metrics.inputs import Audio, Text, Video, check_embeddings, check_inputs
+from torchmetrics_majorscore.metrics.inputs import check_embeddings, check_inputs
+from torchmetrics_majorscore.metrics.options import MetricOptions, NanStrategy
 from torchmetrics_majorscore.metrics.rows import RowMetric
-from torchmetrics_majorscore.metrics.spaces import Space, fingerprint
+from torchmetrics_majorscore.metrics.spaces import Space, fingerprint, weights_digest
+from torchmetrics_majorscore.modalities import MODALITIES
 
-NanStrategy = Literal["warn", "ignore", "error"]
+RATES = {modality.rate: modality for modality in MODALITIES.values() if modality.rate}
 
 
 class SimilarityMetric(RowMetric):
@@ -34,40 +37,29 @@ class SimilarityMetric(RowMetric):
     Args:
         spaces: where cosines are taken.
         pairs: the pairs that ``compute`` uses.
-        sample_rate: rate of raw audio in Hz; needed only for raw audio.
-        fps: frames per second of raw video; needed only for raw video.
-        nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"`` and
-            ``"ignore"`` leave them out of the mean, ``"error"`` raises.
-        cache_conditions: remember videos and captions beyond ``reset``: True or a file, see :class:`.Conditions`.
-        kwargs: those of :class:`torchmetrics.Metric`.
+        options: see :class:`.MetricOptions`.
     """
 
     is_differentiable = False
     higher_is_better: bool | None = None
     full_state_update = False
     feature_network = "encoder"
-    _own_properties = ("signature", "encoder", "_pair_names")
+    _own_properties = ("signature", "encoder", "_pair_names", "sample_rate", "fps")
     __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, *_own_properties]
 
-    def __init__(
-        self,
-        spaces: Sequence[Space],
-        pairs: Pairs,
-        sample_rate: int | None,
-        fps: float | None,
-        nan_strategy: NanStrategy,
-        cache_conditions: bool | str | Path | Conditions = False,
-        **kwargs: Any,
-    ) -> None:
-        if nan_strategy not in ("warn", "ignore", "error"):
-            raise ValueError(f"Expected nan_strategy to be 'warn', 'ignore' or 'error', got {nan_strategy!r}.")
+    def __init__(self, spaces: Sequence[Space], pairs: Pairs, **options: Unpack[MetricOptions]) -> None:
+        kwargs: dict[str, Any] = dict(options)
+        rates = {name: modality.check_rate(kwargs.pop(name, None)) for name, modality in RATES.items()}
+        self.nan_strategy: NanStrategy = kwargs.pop("nan_strategy", "warn")
+        if self.nan_strategy not in get_args(NanStrategy):
+            raise ValueError(f"Expected nan_strategy to be 'warn', 'ignore' or 'error', got {self.nan_strategy!r}.")
+        conditions = as_conditions(kwargs.pop("cache_conditions", False))
         every = [pair for space in spaces for pair in space.pairs]
-        super().__init__(every, fingerprint(spaces, sample_rate, fps), **kwargs)
-        self.sample_rate = sample_rate
-        self.fps = fps
-        self.nan_strategy = nan_strategy
-        self.conditions = as_conditions(cache_conditions)
+        super().__init__(every, fingerprint(spaces, list(rates.values())), **kwargs)
+        self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
+        self.conditions = conditions
         self._spaces = tuple(spaces)
+        self._said: set[tuple[str, str]] = set()
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
         if apart := [pair for pair in self._pairs if pair not in every]:
             names = ", ".join("-".join(pair) for pair in every)
@@ -76,44 +68,56 @@ class SimilarityMetric(RowMetric):
 
     def update(
         self,
-        video: Video | None = None,
-        text: Text | None = None,
-        audio: Audio | None = None,
+        *,
         ids: Sequence[int | str] | Tensor | None = None,
         embeddings: Mapping[str, Tensor] | None = None,
+        **inputs: Any,
     ) -> None:
         """Score a batch of samples and keep their rows.
 
         Args:
-            video: (B, T, 3, H, W) or a list of (T, 3, H, W); uint8 RGB or float in [0, 1], at ``fps``.
-            text: B captions.
-            audio: (B, S), (B, C, S) or a list of (S,) or (C, S); float in [-1, 1] or int16, at ``sample_rate``.
             ids: B strings or 64-bit ints. A sample whose id was seen before counts once, as the padding of a
                 ``DistributedSampler`` needs it.
             embeddings: instead of raw inputs, modality to (B, D), floating, any scale.
+            inputs: modality to its batch, see :mod:`torchmetrics_majorscore.modalities`. ``video``: (B, T, 3, H, W) or
+                a list of (T, 3, H, W), uint8 RGB or float in [0, 1], at ``fps``; ``text``: B captions; ``audio``:
+                (B, S), (B, C, S) or a list of (S,) or (C, S), float in [-1, 1] or int16, at ``sample_rate``. Zeros
+                behind a sound are part of it and move its score: give sounds of different lengths as a list.
 
         Raises:
             ValueError: an input that does not fit; nothing of the batch is kept. Samples that are None, empty or not
                 finite do not raise: their pairs have no value, and a warning names them, for given embeddings in
                 ``compute``.
         """
+        _refuse_resampling()
+        inputs = {name: batch for name, batch in inputs.items() if batch is not None}
+        names: bytes = bytes(8)
         if embeddings is None:
-            embeddings = self.encode(video, text, audio, ids)
-            count = next(len(batch) for batch in (audio, text, video) if batch is not None)
-        elif video is text is audio is None:
+            embeddings = self.encode(ids=ids, **inputs)
+            count = len(next(iter(inputs.values())))
+            names = weights_digest(space.encoder.name for space in self._spaces if space.encoder)
+        elif not inputs:
             count = check_embeddings(embeddings, [space.names for space in self._spaces])
         else:
             raise ValueError("Expected either raw inputs or embeddings, got both.")
-        self.ids.append(ids_to_int64(ids, count).to(self.device))
-        self.similarities.append(self._similarities(embeddings, count))
+        self.append_rows(ids_to_int64(ids, count), self._similarities(embeddings, count), names)
+        self._warn_of_union()
 
-    def encode(
-        self,
-        video: Video | None = None,
-        text: Text | None = None,
-        audio: Audio | None = None,
-        ids: Sequence[int | str] | Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    def _filter_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        """Take what ``update`` knows out of what a collection is given for all of its metrics."""
+        known = {"ids", "embeddings", *(modality for space in self._spaces for modality in space.modalities)}
+        return {name: value for name, value in kwargs.items() if name in known}
+
+    def _warn_of_union(self) -> None:
+        if self._computed_rows and len(self.ids) > 1:
+            self._computed_rows = False
+            warnings.warn(
+                "update after compute without reset: the next value is over the rows before and those from here on; "
+                "one metric for two dataloaders? give each its own.",
+                stacklevel=4,
+            )
+
+    def encode(self, *, ids: Sequence[int | str] | Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
         """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
 
         Returns:
@@ -126,61 +130,73 @@ class SimilarityMetric(RowMetric):
         encoders = [space.encoder for space in self._spaces if space.encoder]
         if len(encoders) < len(self._spaces):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
-        needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
-        inputs = {"video": video, "text": text, "audio": audio}
-        absent = [modality for modality in needed if inputs.get(modality) is None]
-        known = CONDITIONS if self.conditions and ids is not None else ()
-        if unknown := [modality for modality in absent if modality not in known]:
-            raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {unknown[0]}.")
+        given = {name: batch for name, batch in inputs.items() if batch is not None}
+        absent = self._find_absent(given, ids)
         with exact_float32(self.device):
-            given: dict[str, Any] = {modality: batch for modality, batch in inputs.items() if batch is not None}
-            samples = check_inputs(given, ids, self.fps, self.sample_rate, quiet=self.nan_strategy == "ignore")
+            samples = check_inputs(given, self.rates, ids, quiet=self.nan_strategy == "ignore")
             if self.conditions:
-                samples |= self.conditions.take_in(samples, absent, ids)
+                samples |= self.conditions.take_in(samples, absent, ids, self.rates)
             return {
                 space.prefix + modality: embedding
                 for space, encoder in zip(self._spaces, encoders, strict=True)
                 for modality, embedding in self._embed(encoder, space.modalities, samples).items()
             }
 
+    def _find_absent(self, given: Mapping[str, Any], ids: object) -> list[str]:
+        """Give the modalities that the pairs need and the batch lacks; raise for those that nobody can recall."""
+        known = list(dict.fromkeys(modality for space in self._spaces for modality in space.modalities))
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"Expected inputs out of {', '.join(known)}, got {unknown[0]}.")
+        needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
+        absent = [modality for modality in needed if modality not in given]
+        recalled = self.conditions is not None and ids is not None
+        if lost := [name for name in absent if not (recalled and MODALITIES[name].condition)]:
+            raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {lost[0]}.")
+        return absent
+
     def _embed(
         self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]
     ) -> dict[str, Tensor]:
         """Encode the samples of a space's modalities; NaN stands for a sample without a value."""
         embeddings: dict[str, Tensor] = {}
-        for modality in (m for m in modalities if m in samples):
-            present = [row for row, item in enumerate(samples[modality]) if item is not None]
+        for name in (m for m in modalities if m in samples):
+            present = [row for row, item in enumerate(samples[name]) if item is not None]
             if not present:
                 continue
-            batch = [samples[modality][row] for row in present]
-            if self.conditions and modality in CONDITIONS:
-                encoded = self.conditions.encode(encoder, modality, batch, self.device)
+            batch = [samples[name][row] for row in present]
+
+            def run(items: list[Any], name: str = name) -> Tensor:
+                prepare, rate = MODALITIES[name].prepare, self.rates.get(name)
+                prepared = [prepare(item, rate, encoder, self.device) for item in items]
+                self._say_once(name, encoder.remark(name, prepared, self.device))
+                return encoder.encode(name, prepared, self.device, asker=id(self)).to(self.device)
+
+            if self.conditions and MODALITIES[name].condition:
+                encoded = self.conditions.encode(encoder, name, batch, run)
             else:
-                encoded = self._encode(encoder, modality, batch)
-            embeddings[modality] = encoded.new_full((len(samples[modality]), encoded.shape[1]), math.nan)
-            embeddings[modality][present] = encoded
+                encoded = run(batch)
+            embeddings[name] = encoded.new_full((len(samples[name]), encoded.shape[1]), math.nan)
+            embeddings[name][present] = encoded
         return embeddings
 
-    def _encode(self, encoder: SharedEncoder, modality: str, batch: list[Any]) -> Tensor:
-        if modality == "audio":
-            source = self.sample_rate or encoder.sample_rate  # check_audio has refused None
-            batch = [resample(waveform.to(self.device), source, encoder.sample_rate) for waveform in batch]
-        elif modality == "video":
-            batch = [frames.to(self.device) for frames in batch]
-        return encoder.encode(modality, batch, self.device).to(self.device)
+    def _say_once(self, name: str, remarks: Mapping[int, str]) -> None:
+        for remark in remarks.values():
+            kind = name, remark.partition(" (")[0]  # in brackets stands what one sample has
+            if kind not in self._said:
+                self._said.add(kind)
+                warnings.warn(f"{name} {remark}.", stacklevel=6)
 
     def _similarities(self, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
-        """Take the cosines of all pairs, (count, K); NaN in the columns of a modality that has no embeddings."""
+        """Take the cosines of all pairs, float32 (count, K); NaN where a modality has no embeddings."""
         columns = []
         with torch.inference_mode(False), torch.no_grad():
             for space in self._spaces:
                 named = [pair for pair in zip(space.modalities, space.names, strict=True) if pair[1] in embeddings]
                 own = {modality: embeddings[name].detach().to(self.device) for modality, name in named}
                 known = [column for column, pair in enumerate(space.pairs) if set(pair) <= own.keys()]
-                block = pair_similarities(own, [space.pairs[column] for column in known]).float() if known else None
-                if block is None or len(known) < len(space.pairs):
-                    every = torch.full((count, len(space.pairs)), math.nan, device=self.device)
-                    block = every if block is None else every.index_copy(1, torch.tensor(known).to(self.device), block)
+                block = torch.full((count, len(space.pairs)), math.nan, dtype=torch.float32, device=self.device)
+                if known:
+                    block[:, known] = pair_similarities(own, [space.pairs[column] for column in known]).float()
                 columns.append(block)
         return torch.cat(columns, dim=-1)
 
@@ -194,6 +210,7 @@ class SimilarityMetric(RowMetric):
         Raises:
             RuntimeError: with ``nan_strategy="error"``, a sample without a value.
         """
+        self._computed_rows = not self._in_forward
         _, similarities = self._unique_rows()
         scores = self._score(similarities[:, self._columns].double())
         values = scores[~scores.isnan()].tolist()
@@ -208,6 +225,18 @@ class SimilarityMetric(RowMetric):
         # fsum rounds the exact sum once, so the order of the rows cannot change a bit.
         mean = math.fsum(values) / len(values) if values else math.nan
         return torch.tensor(mean, dtype=torch.float32, device=self.device)
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Rate of raw audio in Hz."""
+        rate: int | None = self.rates["audio"]
+        return rate
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second of raw video."""
+        rate: float | None = self.rates["video"]
+        return rate
 
     @abstractmethod
     def _score(self, similarities: Tensor) -> Tensor:
@@ -233,15 +262,23 @@ class SimilarityMetric(RowMetric):
     @property
     def signature(self) -> str:
         """Every choice that moves the value, in one line to print beside it; builds the encoder."""
-        return "|".join([type(self).__name__.lower(), *self._signature()])
-
-    def _signature(self) -> list[str]:
-        from torchmetrics_majorscore import __version__
-
         encoders = [space.encoder for space in self._spaces if space.encoder]
-        names = "+".join(encoder.name for encoder in encoders) or "given"
-        pairs = "+".join(map("-".join, self._pairs))
-        pools = {encoder.pool for encoder in encoders if encoder.pool}
-        frames = [*(["fps:1"] if encoders else []), *(f"pool:{pool.removesuffix('_head')}" for pool in pools)]
-        frames += ["precision:bf16"] if any(encoder.precision == "bf16" for encoder in encoders) else []
-        return [f"enc:{names}", f"pairs:{pairs}", *frames, f"v:{__version__}"]
+        return signature(type(self).__name__.lower(), encoders, self._pairs, self._signature_choices())
+
+    def _signature_choices(self) -> list[str]:
+        """Give the choices of a subclass that move its value."""
+        return []
+
+
+def _refuse_resampling() -> None:
+    """Refuse torchmetrics' ``BootStrapper``: it draws tensors anew but leaves lists, such as captions, as they are."""
+    frame = sys._getframe(2)
+    for _ in range(4):  # update, torchmetrics' wrapper of it, the caller
+        if frame.f_globals.get("__name__") == "torchmetrics.wrappers.bootstrapping":
+            raise ValueError(
+                "Expected another way to intervals, got BootStrapper, which pairs resampled tensors with captions and "
+                "ids that it does not resample: resample metric.rows() instead."
+            )
+        if frame.f_back is None:
+            return
+        frame = frame.f_back

@@ -1,16 +1,13 @@
 """The CLIP + CLAP baseline as a torchmetrics metric."""
 
-from pathlib import Path
-from typing import Any
+from typing_extensions import Unpack
 
-from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
-from torchmetrics_majorscore.encoders.table import Precision
+from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.functional.major import Combine
 from torchmetrics_majorscore.functional.similarity import Pairs
-from torchmetrics_majorscore.metrics.base import NanStrategy
-from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.major import CombinedSimilarity
-from torchmetrics_majorscore.metrics.spaces import Space
+from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.spaces import joint_space
 
 
 class CLIPCLAPScore(CombinedSimilarity):
@@ -23,18 +20,12 @@ class CLIPCLAPScore(CombinedSimilarity):
 
     Args:
         combine: ``"sum"``, ``"product"`` or ``"average"``.
-        clip: a name or an encoder object with video and text; None if ``update`` gets embeddings.
-        clap: a name or an encoder object with text and audio; None if ``update`` gets embeddings, under the names
-            ``clip_video``, ``clip_text``, ``clap_text`` and ``clap_audio``.
-        sample_rate: rate of raw audio in Hz.
-        fps: frames per second of raw video.
+        clip: an encoder with video and text, see :func:`.load_encoder`; None if ``update`` gets embeddings.
+        clap: an encoder with text and audio; None if ``update`` gets embeddings, under the names ``clip_video``,
+            ``clip_text``, ``clap_text`` and ``clap_audio``.
         pairs: ``"text"`` for both, or ``["video-text"]`` (CLIPScore) or ``["text-audio"]`` (CLAPScore) alone.
         absolute: combine absolute similarities.
-        weights: for named encoders, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
-        precision: for named encoders, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
-        nan_strategy: see :class:`.SimilarityMetric`.
-        cache_conditions: see :class:`.SimilarityMetric`.
-        kwargs: those of :class:`torchmetrics.Metric`.
+        options: ``sample_rate``, ``fps`` and so on, see :class:`.MetricOptions`.
 
     Raises:
         ValueError: an unknown name or option, or the pair video-audio.
@@ -52,38 +43,12 @@ class CLIPCLAPScore(CombinedSimilarity):
     def __init__(
         self,
         combine: Combine = "average",
-        clip: str | JointEncoder | None = "clip",
-        clap: str | JointEncoder | None = "clap",
+        clip: Encoder | None = "clip",
+        clap: Encoder | None = "clap",
         *,
-        sample_rate: int | None = None,
-        fps: float | None = None,
         pairs: Pairs = "text",
         absolute: bool = False,
-        weights: str | Path | None = None,
-        precision: Precision = "float32",
-        nan_strategy: NanStrategy = "warn",
-        cache_conditions: bool | str | Path | Conditions = False,
-        **kwargs: Any,
+        **options: Unpack[MetricOptions],
     ) -> None:
-        spaces = [
-            Space(modalities, _space_encoder(modalities, encoder, weights, precision), prefix)
-            for modalities, encoder, prefix in ((("video", "text"), clip, "clip_"), (("text", "audio"), clap, "clap_"))
-        ]
-        kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
-        kwargs["cache_conditions"] = cache_conditions
-        super().__init__(spaces, combine, absolute, pairs, **kwargs)
-
-
-def _space_encoder(
-    modalities: tuple[str, str],
-    encoder: str | JointEncoder | None,
-    weights: str | Path | None,
-    precision: Precision,
-) -> SharedEncoder | None:
-    if encoder is None:
-        return None
-    options: dict[str, Any] = {"weights": weights, "precision": precision}
-    shared = shared_encoder(encoder, **(options if isinstance(encoder, str) else {}))
-    if not set(modalities) <= set(shared.modalities):
-        raise ValueError(f"Expected an encoder with {' and '.join(modalities)}, got one with {shared.modalities}.")
-    return shared
+        spaces = [joint_space(clip, ("video", "text"), "clip_"), joint_space(clap, ("text", "audio"), "clap_")]
+        super().__init__(spaces, combine, absolute, pairs, **options)

@@ -1,18 +1,20 @@
 """MAJORScore in all combinations, FairScore and the mean similarities, from one encoding pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torchmetrics import Metric, MetricCollection
+from typing_extensions import Unpack
 
-from torchmetrics_majorscore.encoders import JointEncoder
+from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.fair import FairScore
 from torchmetrics_majorscore.metrics.major import MAJORScore
+from torchmetrics_majorscore.metrics.options import MetricOptions
 
 
 class MAJORScores(MetricCollection):
@@ -22,12 +24,13 @@ class MAJORScores(MetricCollection):
     needed, whatever the ``pairs``.
 
     Args:
-        encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
+        encoder: see :class:`MAJORScore`.
         pairs: pairs of the MAJORScores, see :class:`MAJORScore`. FairScore compares all pairs (Eq. 4).
         absolute: combine absolute similarities in the MAJORScores.
         prefix: put in front of each name, for example ``"val/"``.
         postfix: put behind each name.
-        options: the other arguments of :class:`FairScore`, for all members.
+        modalities: names of the modalities if ``encoder`` is None.
+        options: of all members, see :class:`.MetricOptions`.
 
     Example:
         >>> import torch
@@ -39,23 +42,25 @@ class MAJORScores(MetricCollection):
 
     def __init__(
         self,
-        encoder: str | JointEncoder | None = "c-mcr",
+        encoder: Encoder | None = "c-mcr",
         *,
         pairs: Pairs = "text",
         absolute: bool = False,
         prefix: str | None = None,
         postfix: str | None = None,
-        **options: Any,
+        modalities: Sequence[str] | None = None,
+        **options: Unpack[MetricOptions],
     ) -> None:
         options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
-        fair = FairScore(encoder, **options)
+        fair = FairScore(encoder, modalities=modalities, **options)
         # FairScore is the first member, which takes the batches for all, so that a missing modality is refused.
         metrics: dict[str, Metric | MetricCollection] = {"fairscore": fair}
         for combine in COMBINATIONS:
-            score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, **options)
+            score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, modalities=modalities, **options)
             metrics[f"majorscore_{combine}"] = score
         for pair in fair.all_pairs:
-            metrics[f"similarity_{'_'.join(pair)}"] = MAJORScore("sum", encoder, pairs=[pair], **options)
+            similarity = MAJORScore("sum", encoder, pairs=[pair], modalities=modalities, **options)
+            metrics[f"similarity_{'_'.join(pair)}"] = similarity
         super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])
 
     def compute(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import digests
 from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
+from torchmetrics_majorscore.modalities import MODALITIES
 
-CONDITIONS = ("video", "text")
 TABLES = """
 CREATE TABLE IF NOT EXISTS samples (modality TEXT, id INTEGER, content TEXT, PRIMARY KEY (modality, id));
 CREATE TABLE IF NOT EXISTS embeddings (encoder TEXT, content TEXT, vector BLOB, PRIMARY KEY (encoder, content));
@@ -38,8 +38,9 @@ class Conditions:
     bit.
 
     An embedding is found by the encoder's digest and options and by the content (a caption itself, a 64-bit hash of
-    the frames), so a change of either is never answered with an old embedding. A copy remembers what the original did;
-    a pickle remembers the file alone.
+    the frames), a content by the id and the rate at which it was picked, so a change of any of them is never answered
+    with an old embedding. A copy remembers what the original did; a pickle remembers the file alone. A file that cannot
+    be read or written ends no run: a warning says so, and memory alone goes on.
 
     Args:
         path: an SQLite file, made if it does not exist, which several processes may share; ids are unique in it.
@@ -50,15 +51,19 @@ class Conditions:
         self._contents: dict[tuple[str, int], str | None] = {}
         self._vectors: dict[tuple[str, str], Tensor] = {}
         self._warned = False
+        self._database: sqlite3.Connection | None = None
         self._process: int | None = None
 
-    def take_in(self, samples: Mapping[str, list[Any]], absent: Sequence[str], ids: Any) -> dict[str, list[Any]]:
+    def take_in(
+        self, samples: Mapping[str, list[Any]], absent: Sequence[str], ids: Any, rates: Mapping[str, Any]
+    ) -> dict[str, list[Any]]:
         """Note the conditions that a batch brings and recall those that it lacks.
 
         Args:
             samples: modality to checked samples.
             absent: the modalities to recall.
             ids: as ``update`` takes them.
+            rates: modality to the rate from which its samples are picked.
 
         Returns:
             Each condition to its contents, None for a sample without a value.
@@ -68,14 +73,15 @@ class Conditions:
         """
         count = len(next(iter(samples.values()))) if samples else len(ids)
         numbers = None if ids is None else ids_to_int64(ids, count).tolist()
-        noted = {m: self.note(m, samples[m], numbers) for m in CONDITIONS if m in samples}
-        return noted | {modality: self.recall(modality, numbers or []) for modality in absent}
+        given = [name for name in samples if MODALITIES[name].condition]
+        noted = {name: self.note(_slot(name, rates), samples[name], numbers) for name in given}
+        return noted | {name: self.recall(_slot(name, rates), numbers or []) for name in absent}
 
-    def note(self, modality: str, samples: Sequence[Any], numbers: Sequence[int] | None) -> list[Content | None]:
+    def note(self, slot: str, samples: Sequence[Any], numbers: Sequence[int] | None) -> list[Content | None]:
         """Take the given samples of a batch in, under their ids.
 
         Args:
-            modality: one of :data:`CONDITIONS`.
+            slot: modality and rate.
             samples: picked frames (T, 3, H, W) or captions; None for one without a value.
             numbers: their ids as :func:`.ids_to_int64` gives them, None without ids.
 
@@ -84,69 +90,73 @@ class Conditions:
         """
         keys, changed = _keys(samples), {}
         for number, key in zip(numbers, keys, strict=True) if numbers else ():
-            known, before = self._content(modality, number)
+            known, before = self._content(slot, number)
             if known and before != key and not self._warned:
                 self._warned = True
                 warnings.warn(
-                    f"{modality} of id {_name(number)} is not the one that was given before and is encoded anew: "
-                    "cache_conditions pays only for conditions that stay the same (augmented or repeated ids?).",
+                    f"{slot.split('@')[0]} of id {_name(number)} is not the one that was given before and is encoded "
+                    "anew: cache_conditions pays only for conditions that stay the same (augmented or repeated ids?).",
                     stacklevel=5,
                 )
             if not known or before != key:
-                changed[modality, number] = key
+                changed[slot, number] = key
         self._contents |= changed
-        if self.path and changed:
+        if changed:
             self._run("INSERT OR REPLACE INTO samples VALUES (?, ?, ?)", [(*one, key) for one, key in changed.items()])
         return [None if key is None else Content(key, item) for key, item in zip(keys, samples, strict=True)]
 
-    def recall(self, modality: str, numbers: Sequence[int]) -> list[Content | None]:
+    def recall(self, slot: str, numbers: Sequence[int]) -> list[Content | None]:
         """Give the contents of samples that were given in an earlier batch.
 
         Raises:
             ValueError: an id is new.
         """
-        found = [self._content(modality, number) for number in numbers]
+        found = [self._content(slot, number) for number in numbers]
         if new := [number for number, (known, _) in zip(numbers, found, strict=True) if not known]:
+            modality, _, rate = slot.partition("@")
+            at = f" at rate {rate}" if rate else ""
             raise ValueError(
-                f"Expected {modality}, or ids whose {modality} was given before, got the new id {_name(new[0])} "
+                f"Expected {modality}, or ids whose {modality} was given before{at}, got the new id {_name(new[0])} "
                 f"without {modality}."
             )
         return [None if key is None else Content(key) for _, key in found]
 
-    def encode(self, encoder: SharedEncoder, modality: str, batch: Sequence[Content], device: torch.device) -> Tensor:
+    def encode(
+        self, encoder: SharedEncoder, modality: str, batch: Sequence[Content], run: Callable[[list[Any]], Tensor]
+    ) -> Tensor:
         """Encode contents, each once in the life of this object.
 
         Args:
             encoder: of the space.
-            modality: one of :data:`CONDITIONS`.
+            modality: whose contents.
             batch: what :meth:`note` or :meth:`recall` gave.
-            device: where to encode.
+            run: encodes items, and says on which device embeddings are wanted.
 
         Returns:
-            Embeddings, float32, (B, D), on ``device``.
+            Embeddings, float32, (B, D).
 
         Raises:
             ValueError: a recalled content was never encoded by this encoder.
         """
         name = f"{encoder.name}|{encoder.portable_key}|{modality}"
         new = {content.key: content.item for content in batch if self._vector(name, content.key) is None}
+        fresh: Tensor | None = None
         if new:
             if any(item is None for item in new.values()):
                 raise ValueError(f"Expected {modality}: it was given before, but to another encoder than {name}.")
-            items: Any = [item.to(device) if isinstance(item, Tensor) else item for item in new.values()]
-            vectors = encoder.encode(modality, items, device).cpu()
-            self._keep(name, {key: vector.clone() for key, vector in zip(new, vectors, strict=True)})
-        return torch.stack([self._vectors[name, content.key] for content in batch]).to(device)
+            fresh = run(list(new.values()))
+            self._keep(name, {key: vector.clone() for key, vector in zip(new, fresh.cpu(), strict=True)})
+        known = torch.stack([self._vectors[name, content.key] for content in batch])
+        return known if fresh is None else known.to(fresh.device)
 
-    def _content(self, modality: str, number: int) -> tuple[bool, str | None]:
-        if self.path and (modality, number) not in self._contents:
-            query = "SELECT content FROM samples WHERE modality = ? AND id = ?"
-            for (key,) in self._run(query, [(modality, number)]):
-                self._contents[modality, number] = key
-        return (modality, number) in self._contents, self._contents.get((modality, number))
+    def _content(self, slot: str, number: int) -> tuple[bool, str | None]:
+        if (slot, number) not in self._contents:
+            for (key,) in self._run("SELECT content FROM samples WHERE modality = ? AND id = ?", [(slot, number)]):
+                self._contents[slot, number] = key
+        return (slot, number) in self._contents, self._contents.get((slot, number))
 
     def _vector(self, name: str, key: str) -> Tensor | None:
-        if self.path and (name, key) not in self._vectors:
+        if (name, key) not in self._vectors:
             query = "SELECT vector FROM embeddings WHERE encoder = ? AND content = ?"
             for (blob,) in self._run(query, [(name, key)]):
                 self._vectors[name, key] = torch.frombuffer(bytearray(blob), dtype=torch.float32)
@@ -154,13 +164,28 @@ class Conditions:
 
     def _keep(self, name: str, vectors: dict[str, Tensor]) -> None:
         self._vectors |= {(name, key): vector for key, vector in vectors.items()}
-        if self.path:
-            rows = [(name, key, vector.numpy().tobytes()) for key, vector in vectors.items()]
-            self._run("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+        rows = [(name, key, vector.numpy().tobytes()) for key, vector in vectors.items()]
+        self._run("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
 
     def _run(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        if self._process != os.getpid():  # a connection must not be carried over a fork
-            self._database = sqlite3.connect(str(self.path), timeout=WAIT_SECONDS, check_same_thread=False)
+        """Read from the file or write to it; if that fails, go on without it from here on."""
+        if not self.path:
+            return []
+        try:
+            return self._run_in(str(self.path), statement, rows)
+        except (sqlite3.Error, OSError) as error:
+            warnings.warn(
+                f"Expected a file that cache_conditions can use, got {self.path}: {error}; it is left alone from "
+                "here on, and conditions are remembered in memory only.",
+                stacklevel=6,
+            )
+            self.path = None
+            return []
+
+    def _run_in(self, path: str, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        if self._database is None or self._process != os.getpid():  # a connection must not be carried over a fork
+            self._close()
+            self._database = sqlite3.connect(path, timeout=WAIT_SECONDS, check_same_thread=False)
             self._database.executescript(TABLES)
             self._process = os.getpid()
         if statement.startswith("SELECT"):
@@ -168,6 +193,13 @@ class Conditions:
         with self._database:
             self._database.executemany(statement, rows)
         return []
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    def __del__(self) -> None:
+        self._close()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Conditions":
         copied = Conditions(self.path)
@@ -184,6 +216,12 @@ def as_conditions(cache: "bool | str | Path | Conditions") -> Conditions | None:
     if isinstance(cache, Conditions):
         return cache
     return Conditions(None if cache is True else cache) if cache else None
+
+
+def _slot(modality: str, rates: Mapping[str, Any]) -> str:
+    """Name where the contents of a modality are kept: frames picked at another rate are other contents."""
+    rate = rates.get(modality)
+    return modality if rate is None else f"{modality}@{rate:g}"
 
 
 def _keys(samples: Sequence[Any]) -> list[str | None]:

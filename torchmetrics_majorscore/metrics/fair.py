@@ -1,18 +1,16 @@
 """FairScore as a torchmetrics metric."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchmetrics_majorscore.encoders import JointEncoder
-from torchmetrics_majorscore.encoders.table import Pool, Precision
+from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.functional.fair import fair_score
 from torchmetrics_majorscore.functional.similarity import Pairs
-from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
-from torchmetrics_majorscore.metrics.conditions import Conditions
-from torchmetrics_majorscore.metrics.spaces import MODALITIES, joint_space
+from torchmetrics_majorscore.metrics.base import SimilarityMetric
+from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.spaces import joint_space
 
 
 class FairScore(SimilarityMetric):
@@ -24,17 +22,10 @@ class FairScore(SimilarityMetric):
     looks fairer, so compare encoders only after dividing by the pooled standard deviation.
 
     Args:
-        encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
-        sample_rate: rate of raw audio in Hz.
-        fps: frames per second of raw video.
+        encoder: see :class:`MAJORScore`.
         pairs: ``"all"`` (Eq. 4), ``"text"`` for the "Diff." of the paper's Table I, or a list of at least two.
-        weights: for a named encoder, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
-        pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
-        precision: for a named encoder, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
         modalities: names of the modalities if ``encoder`` is None.
-        nan_strategy: see :class:`.SimilarityMetric`.
-        cache_conditions: see :class:`.SimilarityMetric`.
-        kwargs: those of :class:`torchmetrics.Metric`.
+        options: ``sample_rate``, ``fps`` and so on, see :class:`.MetricOptions`.
 
     Raises:
         ValueError: an unknown name or option, or fewer than two pairs.
@@ -55,21 +46,13 @@ class FairScore(SimilarityMetric):
 
     def __init__(
         self,
-        encoder: str | JointEncoder | None = "c-mcr",
+        encoder: Encoder | None = "c-mcr",
         *,
-        sample_rate: int | None = None,
-        fps: float | None = None,
         pairs: Pairs = "all",
-        weights: str | Path | None = None,
-        pool: Pool = "after_head",
-        precision: Precision = "float32",
-        modalities: Sequence[str] = MODALITIES,
-        nan_strategy: NanStrategy = "warn",
-        cache_conditions: bool | str | Path | Conditions = False,
-        **kwargs: Any,
+        modalities: Sequence[str] | None = None,
+        **options: Unpack[MetricOptions],
     ) -> None:
-        space = joint_space(encoder, weights, pool, precision, modalities)
-        super().__init__([space], pairs, sample_rate, fps, nan_strategy, cache_conditions, **kwargs)
+        super().__init__([joint_space(encoder, modalities)], pairs, **options)
         if len(self._pairs) < 2:
             raise ValueError(f"Expected at least two pairs to compare, got {self._pair_names}.")
 

@@ -17,26 +17,31 @@ def gather_equal(tensor: Tensor, group: Any = None) -> list[Tensor]:
     return parts
 
 
-def gather_rows(rows: Tensor, digest: bytes, gather: Gather, group: Any) -> list[Tensor]:
+def gather_rows(rows: Tensor, digest: bytes, weights: bytes, gather: Gather, group: Any) -> tuple[list[Tensor], bytes]:
     """Gather rows from all ranks; the first collective tells their numbers, the second brings them.
 
     Args:
         rows: int32, (N, W); N may be 0 and differs between ranks.
         digest: 8 bytes that must be the same on all ranks, as W is then.
+        weights: 8 bytes that must be the same on all ranks that know them; zeros on a rank that does not.
         gather: ``gather(tensor, group=group)`` gives the tensors of all ranks, all of one shape.
         group: the process group, None for all.
 
     Returns:
-        The rows of each rank.
+        The rows of each rank, and the weights that some rank knows.
 
     Raises:
-        RuntimeError: on all ranks, if the digest of one differs.
+        RuntimeError: on all ranks, if the digest or the weights of one differ.
     """
-    header = torch.tensor([len(rows), int.from_bytes(digest, "little", signed=True)], device=rows.device)
-    headers = torch.stack(gather(header, group=group)).cpu()
+    numbers = [len(rows), *(int.from_bytes(part, "little", signed=True) for part in (digest, weights))]
+    headers = torch.stack(gather(torch.tensor(numbers, device=rows.device), group=group)).cpu()
     if (headers[:, 1] != headers[0, 1]).any():
         raise RuntimeError("Expected one metric on all ranks, got different encoders, weights or options.")
+    known = torch.unique(headers[headers[:, 2] != 0, 2])
+    if len(known) > 1:
+        raise RuntimeError("Expected one metric on all ranks, got encoders with different weights.")
     counts = headers[:, 0].tolist()
     padded = rows.new_zeros(max(counts), rows.shape[1])
     padded[: len(rows)] = rows
-    return [part[:count] for part, count in zip(gather(padded, group=group), counts, strict=True)]
+    parts = [part[:count] for part, count in zip(gather(padded, group=group), counts, strict=True)]
+    return parts, int(known[0]).to_bytes(8, "little", signed=True) if len(known) else bytes(8)

@@ -27,11 +27,11 @@ def ids_to_int64(ids: Sequence[int | str] | Tensor | None, count: int) -> Tensor
         ValueError: their number is not B, or an id is neither a string nor a 64-bit int.
     """
     if ids is None:
-        return torch.full((count,), NO_ID, dtype=torch.int64)
+        return torch.full((count,), NO_ID, dtype=torch.int64, device="cpu")
     listed = ids.tolist() if isinstance(ids, Tensor) else ids
     if isinstance(listed, str) or not hasattr(listed, "__len__") or len(listed) != count:
         raise ValueError(f"Expected {count} ids, one per sample, got {ids!r}.")
-    return torch.tensor([_number(one) for one in listed], dtype=torch.int64)
+    return torch.tensor([_number(one) for one in listed], dtype=torch.int64, device="cpu")
 
 
 def int64_to_ids(numbers: Tensor) -> list[int | str | None]:

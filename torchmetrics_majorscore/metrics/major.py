@@ -2,18 +2,16 @@
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchmetrics_majorscore.encoders import JointEncoder
-from torchmetrics_majorscore.encoders.table import Pool, Precision
+from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.functional.major import Combine, check_combine, major_score
 from torchmetrics_majorscore.functional.similarity import Pairs
-from torchmetrics_majorscore.metrics.base import NanStrategy, SimilarityMetric
-from torchmetrics_majorscore.metrics.conditions import Conditions
-from torchmetrics_majorscore.metrics.spaces import MODALITIES, Space, joint_space
+from torchmetrics_majorscore.metrics.base import SimilarityMetric
+from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.spaces import Space, joint_space
 
 
 class CombinedSimilarity(SimilarityMetric):
@@ -22,7 +20,14 @@ class CombinedSimilarity(SimilarityMetric):
     higher_is_better = True
     _warned = False
 
-    def __init__(self, spaces: Sequence[Space], combine: Combine, absolute: bool, pairs: Pairs, **options: Any) -> None:
+    def __init__(
+        self,
+        spaces: Sequence[Space],
+        combine: Combine,
+        absolute: bool,
+        pairs: Pairs,
+        **options: Unpack[MetricOptions],
+    ) -> None:
         check_combine(combine)
         super().__init__(spaces, pairs, **options)
         self.combine = combine
@@ -46,9 +51,8 @@ class CombinedSimilarity(SimilarityMetric):
     def _choices(self) -> list[object]:
         return [*super()._choices(), self.combine, self.absolute]
 
-    def _signature(self) -> list[str]:
-        encoder, pairs, *rest = super()._signature()
-        return [encoder, pairs, f"comb:{self.combine}", *(["abs"] if self.absolute else []), *rest]
+    def _signature_choices(self) -> list[str]:
+        return [f"comb:{self.combine}", *(["abs"] if self.absolute else [])]
 
 
 class MAJORScore(CombinedSimilarity):
@@ -61,18 +65,12 @@ class MAJORScore(CombinedSimilarity):
 
     Args:
         combine: ``"sum"``, ``"product"`` or ``"average"`` of the K selected similarities.
-        encoder: a name (``"c-mcr"``), an encoder object, or None if ``update`` gets embeddings.
-        sample_rate: rate of raw audio in Hz.
-        fps: frames per second of raw video.
+        encoder: a name (``"c-mcr"``), an encoder object, what :func:`.load_encoder` gives, or None if ``update`` gets
+            embeddings.
         pairs: ``"text"`` (the paper's video-text and text-audio), ``"all"``, or a list like ``["video-audio"]``.
         absolute: combine absolute similarities.
-        weights: for a named encoder, a folder of checkpoints, ``"seeded"``, or None: see :func:`.shared_encoder`.
-        pool: for a named encoder, ``"after_head"`` or ``"before_head"``: see :class:`.clip.CLIP`.
-        precision: for a named encoder, ``"float32"`` or ``"bf16"``: see :func:`.shared_encoder`.
         modalities: names of the modalities if ``encoder`` is None.
-        nan_strategy: see :class:`.SimilarityMetric`.
-        cache_conditions: see :class:`.SimilarityMetric`.
-        kwargs: those of :class:`torchmetrics.Metric`.
+        options: ``sample_rate``, ``fps`` and so on, see :class:`.MetricOptions`.
 
     Raises:
         ValueError: an unknown name or option.
@@ -90,21 +88,11 @@ class MAJORScore(CombinedSimilarity):
     def __init__(
         self,
         combine: Combine = "average",
-        encoder: str | JointEncoder | None = "c-mcr",
+        encoder: Encoder | None = "c-mcr",
         *,
-        sample_rate: int | None = None,
-        fps: float | None = None,
         pairs: Pairs = "text",
         absolute: bool = False,
-        weights: str | Path | None = None,
-        pool: Pool = "after_head",
-        precision: Precision = "float32",
-        modalities: Sequence[str] = MODALITIES,
-        nan_strategy: NanStrategy = "warn",
-        cache_conditions: bool | str | Path | Conditions = False,
-        **kwargs: Any,
+        modalities: Sequence[str] | None = None,
+        **options: Unpack[MetricOptions],
     ) -> None:
-        space = joint_space(encoder, weights, pool, precision, modalities)
-        kwargs |= {"sample_rate": sample_rate, "fps": fps, "nan_strategy": nan_strategy}
-        kwargs["cache_conditions"] = cache_conditions
-        super().__init__([space], combine, absolute, pairs, **kwargs)
+        super().__init__([joint_space(encoder, modalities)], combine, absolute, pairs, **options)

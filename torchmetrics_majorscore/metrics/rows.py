@@ -18,15 +18,18 @@ from torchmetrics_majorscore.functional.similarity import Pair
 from torchmetrics_majorscore.metrics.gather import gather_equal, gather_rows
 from torchmetrics_majorscore.metrics.ids import NO_ID, ids_to_int64, int64_to_ids
 
+OWN_STATES = ("ids", "similarities", "fingerprint")
+
 
 class RowMetric(Metric):
     """A metric whose state is a row per sample, 8 + 4 K bytes each.
 
     Args:
         pairs: the K pairs whose similarities a row holds.
-        fingerprint: digest of all that makes rows differ, 16 numbers 0 to 255: 8 that are the same on every rank and 8
-            of this process's objects. As a state it keeps torchmetrics from merging the states of metrics that only
-            look alike on their first batch, and ranks from averaging over different encoders.
+        fingerprint: digest of all that makes rows differ, 24 numbers 0 to 255: 8 that are the same on every rank, 8
+            of this process's objects, and 8 of the encoders' weights, all 0 until these have encoded. As a state it
+            keeps torchmetrics from merging the states of metrics that only look alike on their first batch, and ranks
+            from averaging over different encoders.
         kwargs: those of :class:`torchmetrics.Metric`.
     """
 
@@ -39,6 +42,7 @@ class RowMetric(Metric):
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
         self.all_pairs = list(pairs)
+        self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("similarities", [], dist_reduce_fx="cat")
@@ -63,22 +67,47 @@ class RowMetric(Metric):
 
     def _unique_rows(self) -> tuple[Tensor, Tensor]:
         """Give ids (N,) and similarities (N, K) on the CPU, the first row of each id, in the order of the rows."""
-        ids = torch.cat([torch.empty(0, dtype=torch.int64), *(rows.cpu() for rows in self.ids)])
-        width = len(self.all_pairs)
-        similarities = torch.cat(
-            [torch.empty(0, width, dtype=torch.float32), *(rows.cpu() for rows in self.similarities)]
-        )
-        order = ids.argsort(stable=True)
+        none, width = self._no_rows(), len(self.all_pairs)
+        ids = torch.cat([none[0], *(rows.cpu() for rows in self.ids)])
+        similarities = torch.cat([none[1], *(rows.cpu() for rows in self.similarities)])
+        # Of one id the row with the most values counts, of several such rows the first.
+        order = similarities.isnan().sum(dim=-1).argsort(stable=True) if width else torch.arange(len(ids), device="cpu")
+        order = order[ids[order].argsort(stable=True)]
         ids, similarities = ids[order], similarities[order]
-        first = torch.ones(len(ids), dtype=torch.bool)
+        first = torch.ones(len(ids), dtype=torch.bool, device="cpu")
         first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
         self._warn_of_conflicts(ids, similarities, first)
-        back = order[first].argsort()
+        # Samples stand where their ids came first.
+        came = torch.full((int(first.sum()),), len(order), device="cpu")
+        back = came.scatter_reduce(0, first.cumsum(0) - 1, order, "amin").argsort()
         return ids[first][back], similarities[first][back]
+
+    def _no_rows(self) -> tuple[Tensor, Tensor]:
+        """Give the ids and similarities of no sample, on the CPU."""
+        ids = torch.empty(0, dtype=torch.int64, device="cpu")
+        return ids, torch.empty(0, len(self.all_pairs), dtype=torch.float32, device="cpu")
+
+    def append_rows(self, ids: Tensor, similarities: Tensor, weights: bytes) -> None:
+        """Keep the rows of a batch: all of it or, if something raises, nothing.
+
+        Args:
+            ids: int64, (B,).
+            similarities: float32, (B, K).
+            weights: digest of what encoded them, 8 zeros for given embeddings.
+
+        Raises:
+            ValueError: the rows before came from other weights.
+        """
+        if any(weights):
+            own = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
+            self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, own]))
+        self.ids.append(ids.to(self.device))
+        self.similarities.append(similarities)
 
     def _warn_of_conflicts(self, ids: Tensor, similarities: Tensor, first: Tensor) -> None:
         original = similarities[first][first.cumsum(0) - 1]
-        same = torch.isclose(similarities, original, rtol=0.0, atol=1e-5, equal_nan=True).all(dim=-1)
+        close = torch.isclose(similarities, original, rtol=0.0, atol=1e-5)
+        same = (close | similarities.isnan() | original.isnan()).all(dim=-1)
         others = torch.unique(ids[~same])
         if len(others):
             row = int((~same).nonzero()[0])
@@ -95,20 +124,36 @@ class RowMetric(Metric):
         Ids and similarities travel as one int32 matrix, bits unchanged. torchmetrics would gather state by state, and
         guess the dtype and shape of a state that is empty.
         """
-        rows = [torch.empty(0, 2, dtype=torch.int32), torch.empty(0, len(self.all_pairs), dtype=torch.int32)]
-        if self.ids:
-            ids, similarities = torch.cat(self.ids), torch.cat(self.similarities)
-            rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
+        ids, similarities = (
+            torch.cat(rows) if rows else none
+            for rows, none in zip((self.ids, self.similarities), self._no_rows(), strict=True)
+        )
+        rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
         # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
         choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
         gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
         digest = hashlib.blake2b(choices, digest_size=8).digest()
-        parts = gather_rows(packed, digest, gather, process_group or self.process_group)
+        weights = bytes(self.fingerprint[16:].tolist())
+        parts, weights = gather_rows(packed, digest, weights, gather, process_group or self.process_group)
+        self.fingerprint = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
         # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
         numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
         self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
         self.similarities = [part[:, 2:].contiguous().view(torch.float32) for part in parts]
+        with self._only_added("_reductions"):
+            if self._reductions:
+                super()._sync_dist(dist_sync_fn, process_group)
+
+    @contextmanager
+    def _only_added(self, table: str) -> Iterator[None]:
+        """Show torchmetrics only the states that a subclass has added to those of rows."""
+        every = getattr(self, table)
+        setattr(self, table, {name: entry for name, entry in every.items() if name not in OWN_STATES})
+        try:
+            yield
+        finally:
+            setattr(self, table, every)
 
     @torch.jit.unused
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -130,6 +175,7 @@ class RowMetric(Metric):
             raise TorchMetricsUserError("Expected an unsynced metric in forward, got a synced one: call unsync first.")
         ids, similarities = self.ids, self.similarities
         self.ids, self.similarities, self._to_sync = [], [], self.dist_sync_on_step
+        self._in_forward = True
         try:
             self.update(*args, **kwargs)
             ids, similarities = ids + self.ids, similarities + self.similarities
@@ -137,6 +183,7 @@ class RowMetric(Metric):
         finally:
             self.ids, self.similarities = ids, similarities
             self._to_sync, self._computed = self.sync_on_compute, None
+            self._in_forward = False
         return self._forward_cache
 
     @contextmanager
@@ -157,6 +204,8 @@ class RowMetric(Metric):
         self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
         self.ids = [*self.ids, *incoming_state["ids"]]
         self.similarities = [*self.similarities, *incoming_state["similarities"]]
+        with self._only_added("_defaults"):
+            super()._reduce_states(incoming_state)
         self._computed, self._update_count = None, max(1, self._update_count)
 
     def save_rows(self, path: str | Path) -> None:
@@ -168,7 +217,7 @@ class RowMetric(Metric):
         ids, similarities = self._unique_rows()
         rows = {"ids": ids, "names": int64_to_ids(ids), "similarities": similarities}
         unfinished = Path(f"{path}.unfinished")
-        torch.save(rows | {"fingerprint": self.fingerprint[:8].cpu()}, unfinished)
+        torch.save(rows | {"fingerprint": self.fingerprint.cpu()}, unfinished)
         unfinished.replace(path)
 
     def merge_rows(self, path: str | Path) -> None:
@@ -182,11 +231,17 @@ class RowMetric(Metric):
             ValueError: the rows are those of another encoder, other weights or options.
         """
         rows = torch.load(path, map_location=self.device, weights_only=True)
-        if not torch.equal(rows["fingerprint"], self.fingerprint[:8]):
-            raise ValueError(f"Expected rows of the same encoder and options, got others in {path}.")
+        digest = rows["fingerprint"].to(self.fingerprint.device)
+        try:
+            _same_fingerprint(torch.stack([self.fingerprint, digest]))
+        except ValueError as error:
+            raise ValueError(f"{str(error).removesuffix('.')}, in {path}.") from error
         names = [name for name in rows["names"] if isinstance(name, str)]
         ids_to_int64(names, len(names))  # for rows() to know the strings again
-        incoming = {"ids": [rows["ids"]], "similarities": [rows["similarities"]], "fingerprint": self.fingerprint}
+        incoming = {"ids": [rows["ids"]], "similarities": [rows["similarities"]], "fingerprint": digest}
+        added = {name: state for name, state in self._copy_state_dict().items() if name not in OWN_STATES}
+        if added:
+            raise ValueError(f"Expected a metric whose only state is rows, got one with {', '.join(added)} as well.")
         self._reduce_states(incoming)
 
     def reset(self) -> None:
@@ -194,6 +249,7 @@ class RowMetric(Metric):
         # torchmetrics clears lists in place; in a compute group they are shared, and a forward of one metric would
         # take the rows of the others away.
         self.ids, self.similarities = [], []
+        self._computed_rows = False
         super().reset()
 
     def _apply(  # type: ignore[override]
@@ -224,7 +280,10 @@ class RowMetric(Metric):
 
 
 def _same_fingerprint(fingerprints: Tensor) -> Tensor:
-    """Reduce stacked fingerprints (N, 16), which must agree in their first 8 bytes."""
+    """Reduce stacked fingerprints (N, 24): alike in their first 8 numbers, and in the last 8 where these are known."""
     if (fingerprints[:, :8] != fingerprints[0, :8]).any():
         raise ValueError("Expected the states of one kind of metric, got states with different encoders or options.")
-    return fingerprints[0]
+    known = fingerprints[(fingerprints[:, 16:] != 0).any(dim=-1), 16:]
+    if len(known) and (known != known[0]).any():
+        raise ValueError("Expected the states of one kind of metric, got states of encoders with different weights.")
+    return torch.cat([fingerprints[0, :16], known[0] if len(known) else fingerprints[0, 16:]])

@@ -1,13 +1,11 @@
 """Spaces in which a metric takes cosines, and what encodes into them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 
-from torchmetrics_majorscore.encoders import JointEncoder, SharedEncoder, shared_encoder
-from torchmetrics_majorscore.encoders.table import Pool, Precision
+from torchmetrics_majorscore.encoders import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.functional.similarity import Pair
 
 MODALITIES = ("video", "text", "audio")
@@ -33,27 +31,37 @@ class Space:
         return list(combinations(self.modalities, 2))
 
 
-def fingerprint(spaces: Sequence[Space], sample_rate: int | None, fps: float | None) -> bytes:
-    """Digest all that makes rows differ: 8 bytes alike on every rank, then 8 of this process's encoder objects."""
-    encoders = [space.encoder for space in spaces]
-    choices = [space.pairs for space in spaces], [e.portable_key if e else None for e in encoders], sample_rate, fps
-    parts = choices, [id(encoder) for encoder in encoders if encoder]
-    return b"".join(hashlib.blake2b(repr(part).encode(), digest_size=8).digest() for part in parts)
+def joint_space(encoder: Encoder | None, modalities: Sequence[str] | None = None, prefix: str = "") -> Space:
+    """Make the space of an encoder, or of given embeddings (None).
 
+    Args:
+        encoder: see :func:`.load_encoder`.
+        modalities: those of the space; None for all that the encoder has, or those of a video with sound and caption.
+        prefix: see :class:`Space`.
 
-def joint_space(
-    encoder: str | JointEncoder | None,
-    weights: str | Path | None,
-    pool: Pool,
-    precision: Precision,
-    modalities: Sequence[str],
-) -> Space:
-    """Make the one space of a joint encoder, or of given embeddings (``encoder=None``)."""
+    Raises:
+        ValueError: the encoder lacks a modality.
+    """
     if encoder is None:
-        if (weights, pool, precision) != (None, "after_head", "float32"):
-            raise ValueError(
-                "Expected weights, pool and precision only with an encoder's name, got them with encoder=None."
-            )
-        return Space(tuple(modalities), None)
-    shared = shared_encoder(encoder, weights, pool, precision)
-    return Space(shared.modalities, shared)
+        return Space(tuple(modalities or MODALITIES), None, prefix)
+    shared = load_encoder(encoder)
+    if not set(modalities or ()) <= set(shared.modalities):
+        wanted = " and ".join(modalities or ())
+        raise ValueError(f"Expected an encoder with {wanted}, got one with {', '.join(shared.modalities)}.")
+    return Space(tuple(modalities or shared.modalities), shared, prefix)
+
+
+def fingerprint(spaces: Sequence[Space], rates: Sequence[float | None]) -> bytes:
+    """Digest what makes rows differ: 8 bytes alike on every rank, 8 of this process's encoder objects, 8 of weights.
+
+    What weights an encoder has is known when it has encoded, see :func:`weights_digest`; until then 8 zeros.
+    """
+    encoders = [space.encoder for space in spaces]
+    choices = [space.pairs for space in spaces], [e.portable_key if e else None for e in encoders], rates
+    parts = choices, [id(encoder) for encoder in encoders if encoder]
+    return b"".join(hashlib.blake2b(repr(part).encode(), digest_size=8).digest() for part in parts) + bytes(8)
+
+
+def weights_digest(names: Iterable[str]) -> bytes:
+    """Digest the names of encoders, which carry the digests of their weights: 8 bytes, not all zero."""
+    return hashlib.blake2b("+".join(names).encode(), digest_size=8).digest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from torchmetrics_majorscore.encoders import ENCODERS, SharedEncoder, shared_encoder
+from torchmetrics_majorscore.encoders import ENCODERS, SharedEncoder, load_encoder
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_manifest
 
@@ -181,7 +181,8 @@ def _encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedEncod
             f"Expected encoder to be one of {able}, for {' and '.join(modalities)}, got {entry['encoder']!r}."
         )
     weights = entry.get("weights")
-    return shared_encoder(entry["encoder"], weights if weights in (None, "seeded") else _path(weights, folder))
+    folder_or_none = weights if weights in (None, "seeded") else _path(weights, folder)
+    return load_encoder(entry["encoder"], weights=folder_or_none)
 
 
 def _path(value: Any, folder: Path) -> Path:

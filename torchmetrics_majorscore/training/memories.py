@@ -22,7 +22,7 @@ from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_frames, read_waveform
-from torchmetrics_majorscore.metrics.inputs import LOUDEST
+from torchmetrics_majorscore.modalities.audio import LOUDEST
 from torchmetrics_majorscore.training.config import Config, Piece, read_config
 from torchmetrics_majorscore.training.connector import Embeddings, save_heads, train_connector
 

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from torchmetrics_majorscore.encoders.clip import FrameOptions
-from torchmetrics_majorscore.encoders.mel import FusedMel, MelOptions
+from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.training.connector import info_nce
 from torchmetrics_majorscore.training.world.captions import caption
@@ -114,7 +114,7 @@ def render_mels(scenes: Sequence[Scene], options: MelOptions) -> Tensor:
     Returns:
         Log-mels in dB, float16, (N, 1, T, n_mels).
     """
-    prepare = FusedMel(options)
+    prepare = LogMel(options)
     mels = []
     with tqdm(total=len(scenes), desc="sounds") as bar:
         for at in range(0, len(scenes), RENDERED_AT_ONCE):

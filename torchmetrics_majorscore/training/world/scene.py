@@ -84,9 +84,8 @@ class Scene:
         random = self.random("events")
         period = 1.0 / random.uniform(*EVENTS_PER_SECOND[self.tempo])
         count = int(SECONDS / period) + 4
-        times: NDArray[np.float64] = (np.arange(count) - 1 - random.uniform()) * period
-        times += random.uniform(-0.04, 0.04, count) * period
-        return times
+        times = (np.arange(-1.0, count - 1) - random.uniform()) * period
+        return times + random.uniform(-0.04, 0.04, count) * period
 
 
 def unseen(split: Split) -> list[int]:

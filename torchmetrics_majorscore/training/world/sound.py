@@ -38,7 +38,8 @@ def _render(scene: Scene) -> Wave:
     drawn = random.uniform(25.0, 45.0)
     snr = drawn if scene.noise_db is None else scene.noise_db
     sound += noise * np.float32(np.sqrt(np.mean(sound**2)) * _gain(-snr))
-    return sound * np.float32(min(1.0, 0.99 / float(np.abs(sound).max())))
+    sound *= np.float32(min(1.0, 0.99 / float(np.abs(sound).max())))
+    return sound
 
 
 def _object(scene: Scene, random: np.random.Generator) -> Wave:

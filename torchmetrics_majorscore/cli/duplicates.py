@@ -1,0 +1,59 @@
+"""The subcommands of ``majorscore`` that find clips which are in two places: duplicates, overlap."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from torchmetrics_majorscore.cli.options import add_format
+from torchmetrics_majorscore.cli.printing import origin, print_notes, print_table
+from torchmetrics_majorscore.tables.read import name_tables
+
+
+def add_commands(commands: Any) -> None:
+    """Register the commands."""
+    duplicates = commands.add_parser("duplicates", help="pairs of clips that look and sound alike, by embeddings")
+    files = "file of majorscore benchmark; of two files, the pairs between them"
+    duplicates.add_argument("embeddings", type=Path, nargs="+", metavar="EMBEDDINGS", help=files)
+    limit = "smallest cosine of each modality; unrelated clips have other cosines with each encoder"
+    duplicates.add_argument("--threshold", type=float, required=True, help=limit)
+    modalities = "names of the file's embeddings (default: %(default)s)"
+    duplicates.add_argument("--modalities", nargs="+", default=["video", "audio"], help=modalities)
+    add_format(duplicates)
+    duplicates.set_defaults(run=_duplicates)
+    overlap = commands.add_parser("overlap", help="clips of test lists that are in training lists, by id")
+    lists = "manifests, or NAME=MANIFEST (default name: what tells the paths apart)"
+    for side in ("test", "train"):
+        overlap.add_argument(f"--{side}", nargs="+", required=True, metavar="MANIFEST", help=lists)
+    part = r"regular expression whose group is the part of an id to compare, e.g. '^(.{11})_' for VGGSound's videos"
+    overlap.add_argument("--pattern", help=part)
+    add_format(overlap)
+    overlap.set_defaults(run=_overlap)
+
+
+def _duplicates(options: argparse.Namespace) -> int:
+    from torchmetrics_majorscore.tables.duplicates import list_duplicates
+    from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+
+    if len(options.embeddings) > 2:
+        raise ValueError(f"Expected one or two files of embeddings, got {len(options.embeddings)}.")
+    files = [ClipEmbeddings.load(path) for path in options.embeddings]
+    pairs = list_duplicates(*files, threshold=options.threshold, names=options.modalities)
+    print_table(pairs, options.format)
+    found = [pairs["other"].nunique(), len(files[-1].ids)]
+    notes = [
+        f"{len(pairs)} pairs; {found[0]} of {found[1]} clips stand in the column other: without them, none is left."
+    ]
+    print_notes([*notes, *origin(files[0].signature)], options.format)
+    return 0
+
+
+def _overlap(options: argparse.Namespace) -> int:
+    from torchmetrics_majorscore.media import read_manifest
+    from torchmetrics_majorscore.tables.overlap import list_overlaps
+
+    test, train = (
+        {name: [entry.id for entry in read_manifest(path)] for name, path in name_tables(side).items()}
+        for side in (options.test, options.train)
+    )
+    print_table(list_overlaps(test, train, options.pattern), options.format)
+    return 0

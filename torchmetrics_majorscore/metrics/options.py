@@ -1,0 +1,36 @@
+"""The options that all metrics of this package have, said once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.metrics.conditions import Conditions
+
+NanStrategy = Literal["warn", "ignore", "error"]
+
+
+class MetricOptions(TypedDict, total=False):
+    """Keyword arguments of every metric and of the collection.
+
+    Args:
+        sample_rate: rate of raw audio in Hz, whole; needed only for raw audio.
+        fps: frames per second of raw video; needed only for raw video.
+        nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"``, the
+            default, and ``"ignore"`` leave them out of the mean, ``"error"`` raises.
+        cache_conditions: remember videos and captions beyond ``reset``: True or a file, see :class:`.Conditions`.
+        compute_on_cpu: and those below, see :class:`torchmetrics.Metric`.
+    """
+
+    sample_rate: int | None
+    fps: float | None
+    nan_strategy: NanStrategy
+    cache_conditions: "bool | str | Path | Conditions"
+    compute_on_cpu: bool
+    dist_sync_on_step: bool
+    process_group: Any
+    dist_sync_fn: Any
+    distributed_available_fn: Any
+    sync_on_compute: bool
+    compute_with_cache: bool

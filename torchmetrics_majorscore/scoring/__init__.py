@@ -1,0 +1,3 @@
+"""Clips on disk to rows: score, embed, the protocol."""
+
+__all__: list[str] = []

@@ -1,0 +1,161 @@
+"""Read clips to embeddings: one pass of each encoder over a batch, and a reason for every clip that it refuses."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.encoders.base import exact_float32
+from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
+from torchmetrics_majorscore.encoders.signature import signature
+from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.scoring.read import ReadClip
+
+BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How clips are encoded.
+
+    Args:
+        encoder: the joint encoder, see :func:`.load_encoder`.
+        baseline: whether CLIP and CLAP, each in its own space, encode too.
+        batch_size: clips per encoder call.
+        workers: decoding threads.
+        device: where the encoder runs; None for a GPU if there is one.
+    """
+
+    encoder: Encoder = "c-mcr"
+    baseline: bool = False
+    batch_size: int = 8
+    workers: int = 2
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 1:
+            raise ValueError(f"Expected batch_size and workers >= 1, got {self.batch_size} and {self.workers}.")
+
+
+@dataclass
+class Encoded:
+    """A batch of clips in the spaces of the encoders.
+
+    Args:
+        ids: of the clips, (B,).
+        vectors: name as in ``update(embeddings=...)`` to float32 (B, D) on the CPU, NaN where a clip has no value.
+        errors: id to the reasons why a clip, or a part of it, has no value.
+        remarks: id to what is noteworthy of what has one.
+    """
+
+    ids: list[str]
+    vectors: dict[str, Tensor] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+
+class ClipEncoder:
+    """The encoders of a joint space and, with a baseline, of CLIP's and CLAP's own."""
+
+    def __init__(self, options: EncodeOptions) -> None:
+        self.options = options
+        self.joint = load_encoder(options.encoder)
+        self.baseline = self.joint.baseline() if options.baseline else []
+        self.device = _device(options.device)
+        self.pairs = list(combinations(self.joint.modalities, 2))
+
+    @property
+    def frame_size(self) -> int | None:
+        """Height and width to which readers bring frames; None where the device does it."""
+        return self.joint.frame_size if self.device.type == "cpu" else None
+
+    @cached_property
+    def signature(self) -> str:
+        """What the embeddings depend on, in one line; builds the encoders."""
+        joint = signature("", [self.joint], ()).removeprefix("|")
+        return "|".join([joint, *(["base:" + "+".join(one.name for one in self.baseline)] if self.baseline else [])])
+
+    def encode(self, clips: Sequence[ReadClip]) -> Encoded:
+        """Encode a batch; what fails of a clip costs that modality of that clip only."""
+        reasons, remarks = [list(clip.reasons) for clip in clips], [list(clip.remarks) for clip in clips]
+        encoded = Encoded([clip.entry.id for clip in clips])
+        for prefix, modalities, encoder in self._spaces():
+            for name in modalities:
+                present = [place for place, clip in enumerate(clips) if clip.inputs.get(name) is not None]
+                run = _Run(encoder, name, self.device, reasons, remarks)
+                rows = dict(run.over([(place, clips[place]) for place in present]))
+                if rows:
+                    width = len(next(iter(rows.values())))
+                    missing = torch.full((width,), math.nan)
+                    encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
+        encoded.errors = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, reasons, strict=True) if w}
+        encoded.remarks = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, remarks, strict=True) if w}
+        return encoded
+
+    def _spaces(self) -> Iterator[tuple[str, Sequence[str], SharedEncoder]]:
+        yield "", self.joint.modalities, self.joint
+        for (prefix, modalities), encoder in zip(BASELINE, self.baseline, strict=bool(self.baseline)):
+            yield prefix, modalities, encoder
+
+
+@dataclass
+class _Run:
+    """One modality through one encoder; collects reasons and remarks by place in the batch."""
+
+    encoder: SharedEncoder
+    name: str
+    device: torch.device
+    reasons: list[list[str]]
+    remarks: list[list[str]]
+
+    def over(self, clips: Sequence[tuple[int, ReadClip]]) -> Iterator[tuple[int, Tensor]]:
+        """Give place and embedding; a batch that is refused is tried clip by clip."""
+        if not clips:
+            return
+        places = [place for place, _ in clips]
+        try:
+            vectors = self._encode([clip for _, clip in clips], places)
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            if len(clips) == 1:
+                self.reasons[places[0]].append(f"{self.name}: {error}")
+                return
+            for one in clips:
+                yield from self.over([one])
+            return
+        yield from zip(places, vectors, strict=True)
+
+    def _encode(self, clips: Sequence[ReadClip], places: Sequence[int]) -> Tensor:
+        prepare = MODALITIES[self.name].prepare
+        with exact_float32(self.device):
+            items: list[Any] = [
+                prepare(clip.inputs[self.name], clip.sample_rate, self.encoder, self.device) for clip in clips
+            ]
+        vectors = self.encoder.encode(self.name, items, self.device).cpu()
+        for place, remark in self.encoder.remark(self.name, items, self.device).items():
+            self.remarks[places[place]].append(f"{self.name} {remark}")
+        return vectors
+
+
+def batches(clips: Iterator[ReadClip], size: int) -> Iterator[list[ReadClip]]:
+    """Group clips into lists of ``size``; the last one may be shorter."""
+    batch: list[ReadClip] = []
+    for clip in clips:
+        batch.append(clip)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"Expected device to be cpu or a GPU of this machine, got {name!r}.") from error

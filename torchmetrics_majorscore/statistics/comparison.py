@@ -1,0 +1,103 @@
+"""Generators compared in pairs, clip by clip (the VITAS protocol of MAJORScore, III-A)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Interval, bootstrap
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """A generator a against another one b. What the clips do not determine is NaN.
+
+    Args:
+        difference: the mean of a - b with its paired bootstrap interval.
+        t, p_t: the paired t test, two-sided; NaN for one clip, and for differences without variance.
+        wilcoxon, p_wilcoxon: the signed-rank test, two-sided; NaN for one clip, and for differences that are all 0.
+        p_t_holm, p_wilcoxon_holm: the P values, corrected over the pairs that were compared together.
+    """
+
+    difference: Interval
+    t: float = math.nan
+    p_t: float = math.nan
+    wilcoxon: float = math.nan
+    p_wilcoxon: float = math.nan
+    p_t_holm: float = math.nan
+    p_wilcoxon_holm: float = math.nan
+
+
+def compare_pairs(scores: Mapping[str, ArrayLike], seed: int = 0) -> dict[tuple[str, str], PairedComparison]:
+    """Compare each generator with each one behind it.
+
+    Source: Du et al., "MAJORScore", III-A, which gives no intervals and no tests. Holm, "A Simple Sequentially
+    Rejective Multiple Test Procedure", 1979.
+
+    Args:
+        scores: generator to its scores of the same N clips, each (N,), without NaN.
+        seed: see :func:`.bootstrap`.
+
+    Returns:
+        Generators a and b to their comparison, in the order given.
+
+    Raises:
+        ValueError: the shapes differ or are not (N,), or a value is infinite.
+        ModuleNotFoundError: SciPy is missing.
+
+    Example:
+        >>> found = compare_pairs({"ours": [0.5, 0.7, 0.6], "theirs": [0.4, 0.5, 0.4]})["ours", "theirs"]
+        >>> round(found.difference.value, 4), round(found.p_t, 4)
+        (0.1667, 0.0377)
+    """
+    needs_extra("scipy", "evaluation")
+    arrays = {model: np.asarray(values, dtype=np.float64) for model, values in scores.items()}
+    found = {(a, b): _compare(arrays[a], arrays[b], seed) for a, b in combinations(arrays, 2)}
+    t, wilcoxon = (holm([getattr(pair, test) for pair in found.values()]) for test in ("p_t", "p_wilcoxon"))
+    return {
+        names: replace(pair, p_t_holm=float(p_t), p_wilcoxon_holm=float(p_wilcoxon))
+        for (names, pair), p_t, p_wilcoxon in zip(found.items(), t, wilcoxon, strict=True)
+    }
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Correct P values of m tests: of the sorted ones, max over j <= i of min(1, (m - j + 1) p_j).
+
+    Args:
+        p_values: shape (m,), in [0, 1]. A NaN stays NaN and does not count.
+
+    Returns:
+        Corrected values, float64, shape (m,).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(p.shape, math.nan)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1)))
+    return corrected
+
+
+def _compare(a: Array, b: Array, seed: int) -> PairedComparison:
+    from scipy import stats
+
+    if a.shape != b.shape:
+        raise ValueError(f"Expected scores of the same clips, got shapes {a.shape} and {b.shape}.")
+    differences = a - b
+    found = PairedComparison(bootstrap(np.mean, differences, seed=seed))
+    if differences.size < 2:
+        return found
+    # Equal differences leave a rounding error for a spread, and t would be its reciprocal.
+    if differences.std() > ROUNDING * np.abs([a, b]).max():
+        t = stats.ttest_rel(a, b)
+        found = replace(found, t=float(t.statistic), p_t=float(t.pvalue))
+    if differences.any():
+        ranks = stats.wilcoxon(a, b)
+        found = replace(found, wilcoxon=float(ranks.statistic), p_wilcoxon=float(ranks.pvalue))
+    return found
