@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.media.audio import read_waveform
-    from torchmetrics_majorscore.media.clip import Clip, read_clip
+    from torchmetrics_majorscore.media.clip import Clip, ClipStream, open_clip, read_clip
     from torchmetrics_majorscore.media.entry import Entry, Manifest
     from torchmetrics_majorscore.media.manifest import read_manifest
     from torchmetrics_majorscore.media.video import read_frames
 
-__all__ = ["Clip", "Entry", "Manifest", "read_clip", "read_frames", "read_manifest", "read_waveform"]
+__all__ = [
+    "Clip",
+    "ClipStream",
+    "Entry",
+    "Manifest",
+    "open_clip",
+    "read_clip",
+    "read_frames",
+    "read_manifest",
+    "read_waveform",
+]
 
 _HOMES = {
     "Clip": "clip",
+    "ClipStream": "clip",
     "Entry": "entry",
     "Manifest": "entry",
+    "open_clip": "clip",
     "read_clip": "clip",
     "read_frames": "video",
     "read_manifest": "manifest",

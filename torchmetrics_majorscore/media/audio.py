@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.media.container import check_window, naming, open_media
-from torchmetrics_majorscore.media.level import Level
 from torchmetrics_majorscore.media.places import Places, to_float
 from torchmetrics_majorscore.media.sound import Sound
 from torchmetrics_majorscore.media.tracks import choose_track
@@ -52,19 +51,17 @@ def read_waveform(
             the window is out of range.
     """
     check_window(start, end)
-    sound = collect_sound(Path(path), start, end, audio_track, [])
+    sound = join_sound(stream_sound(Path(path), start, end, audio_track, []), path)
     if sound is None:
         raise ValueError(f"Expected a file with sound, got {path}, which has no audio stream")
     return sound
 
 
-def collect_sound(
-    path: Path, start: float, end: float | None, audio_track: int | None, remarks: list[str]
-) -> tuple[Tensor, int] | None:
-    """Join the blocks of :func:`stream_sound`, at most 2 GiB; None if the file has no audio stream."""
+def join_sound(pieces: Iterator[tuple[Tensor, int]], path: str | Path | None) -> tuple[Tensor, int] | None:
+    """Join what :func:`stream_sound` gives, at most 2 GiB; None if that is nothing."""
     blocks: list[Tensor] = []
     size, rate = 0, 0
-    for block, rate in stream_sound(path, start, end, audio_track, remarks):  # noqa: B007, the last one is returned
+    for block, rate in pieces:  # noqa: B007, the last one is returned
         size += 4 * block.numel()
         if size > LARGEST:
             raise ValueError(f"Expected at most 2 GiB of samples, got more in {path}; take a part, or use open_clip")
@@ -90,7 +87,7 @@ def stream_sound(
     Raises:
         ValueError: As :func:`read_waveform`, possibly after some blocks.
     """
-    level = Level()
+    none = True
     with naming(path), open_media(path) as container:
         try:
             stream, remark = choose_track(container, "audio", audio_track)
@@ -101,11 +98,11 @@ def stream_sound(
         remarks += [remark] if remark else []
         sound = Sound(container, stream, path, end, remarks)
         for block in _pieces(_window(sound, start, end)):
-            level.add(block)
+            none = False
             yield block, sound.places.rate
-    if level.samples == 0:
+    if none:
         raise ValueError(f"Expected start before the end of {path}, got start={start} s, after its last sample")
-    remarks += [*_describe_jumps(sound.places, start, end), *level.remarks()]
+    remarks += _describe_jumps(sound.places, start, end)
 
 
 def _window(sound: Sound, start: float, end: float | None) -> Iterator[Tensor]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from torchmetrics_majorscore.media.audio import collect_sound, stream_sound
+from torchmetrics_majorscore.media.audio import join_sound, stream_sound
 from torchmetrics_majorscore.media.container import check_window
 from torchmetrics_majorscore.media.timing import Times
-from torchmetrics_majorscore.media.video import check_fps, collect_frames, stream_frames
+from torchmetrics_majorscore.media.video import check_fps, join_frames, stream_frames
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class ClipStream:
         """Read the pictures that are on screen at the wanted times, see :func:`.read_frames`.
 
         Yields:
-            A picture of shape (3, H, W), uint8 in [0, 255], of its own size, as it is decoded; and the number of
-            consecutive wanted times at which it is on screen, by which it weighs in a mean over frames. A still image
-            has the number 1. Nothing if there is no video.
+            A picture of shape (3, H, W), uint8 in [0, 255], as it is decoded, of the size of the first; and the number
+            of consecutive wanted times at which it is on screen, by which it weighs in a mean over frames. A still
+            image has the number 1. Nothing if there is no video.
 
         Raises:
             OSError, ValueError: One line that names the file. It may come after some pictures, which then are not
@@ -81,7 +81,7 @@ class ClipStream:
         """What is noteworthy of what was read so far; complete when ``frames()`` and ``sound()`` are exhausted.
 
         An end that the file promises and does not hold, several tracks of which one was taken, sound that starts late,
-        gaps and overlaps in its time stamps, silence, samples beyond [-1, 1].
+        gaps and overlaps in its time stamps.
         """
         return list(dict.fromkeys(self._remarks))
 
@@ -117,8 +117,8 @@ def open_clip(
     check_fps(fps)
     if video is None and audio is None:
         raise ValueError("Expected a video or an audio file, got neither")
-    paths = (None if path is None else Path(path) for path in (video, audio))
-    return ClipStream(*paths, Times(fps, start, end), audio_track)
+    picture, sound = (None if path is None else Path(path) for path in (video, audio))
+    return ClipStream(picture, sound, Times(fps, start, end), audio_track)
 
 
 def read_clip(
@@ -148,22 +148,14 @@ def read_clip(
         ModuleNotFoundError: If PyAV is not installed.
         ValueError: If neither picture nor sound can be read, or the arguments are out of range.
     """
-    check_window(start, end)
-    check_fps(fps)
-    if video is None and audio is None:
-        raise ValueError("Expected a video or an audio file, got neither")
+    clip = open_clip(video, audio, fps=fps, start=start, end=end, audio_track=audio_track)
     frames = sound = video_error = audio_error = None
-    remarks: list[str] = []
-    if video is not None:
-        try:
-            frames = collect_frames(Path(video), Times(fps, start, end), remarks)
-        except (OSError, ValueError) as error:
-            video_error = error
-    source = audio or video
     try:
-        sound = collect_sound(Path(source), start, end, audio_track, remarks)
-        if sound is None and audio is not None:
-            raise ValueError(f"Expected a file with sound, got {audio}, which has no audio stream")
+        frames = None if clip.video is None else join_frames(clip.frames(), clip.video)
+    except (OSError, ValueError) as error:
+        video_error = error
+    try:
+        sound = join_sound(clip.sound(), clip.audio or clip.video)
     except (OSError, ValueError) as error:
         audio_error = error
     reasons = [str(error) if error else None for error in (video_error, audio_error)]
@@ -172,4 +164,4 @@ def read_clip(
         kind = type(video_error or audio_error or ValueError())
         raise kind("; ".join(dict.fromkeys(reason for reason in reasons if reason)))
     waveform, sample_rate = sound or (None, None)
-    return Clip(frames, waveform, sample_rate, *reasons, tuple(dict.fromkeys(remarks)))
+    return Clip(frames, waveform, sample_rate, reasons[0], reasons[1], tuple(clip.remarks))

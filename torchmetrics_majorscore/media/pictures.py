@@ -69,11 +69,11 @@ class Pictures:
         if indexed and seek(self.container, stamp, self.stream):
             pictures = self._timed(promised)
             try:
-                first = next(pictures, None)
+                landed = next(pictures, None)
             except ValueError:  # nothing from there on, as in a truncated file: what lies before says what there is
-                first = None
-            if first is not None and first.time <= start and first.frame.key_frame:
-                yield from chain([first], pictures)
+                landed = None
+            if landed is not None and landed.time <= start and landed.frame.key_frame:
+                yield from chain([landed], pictures)
                 return
         # A seek back to the beginning may miss it, so the file is opened anew.
         with open_media(self.path) as self.container:

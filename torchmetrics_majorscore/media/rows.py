@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 COLUMNS = ("id", "video", "audio", "text", "caption", "label", "class", "start", "end", "audio_track")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -78,7 +78,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _table_rows(
-    text: str, path: Path, delimiter: str, quoting: int = csv.QUOTE_MINIMAL
+    text: str, path: Path, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     # Strict: a quotation mark out of place is an error, where csv would join the lines up to the next one.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)

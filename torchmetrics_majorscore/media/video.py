@@ -57,14 +57,14 @@ def read_frames(path: str | Path, *, fps: float = 1.0, start: float = 0.0, end: 
     """
     check_window(start, end)
     check_fps(fps)
-    return collect_frames(Path(path), Times(fps, start, end), [])
+    return join_frames(stream_frames(Path(path), Times(fps, start, end), []), path)
 
 
-def collect_frames(path: Path, times: Times, remarks: list[str]) -> Tensor:
-    """Join the frames of :func:`stream_frames`, at most 2 GiB, all of the size of the first."""
+def join_frames(pictures: Iterator[tuple[Tensor, int]], path: str | Path) -> Tensor:
+    """Join what :func:`stream_frames` gives, at most 2 GiB."""
     frames: list[Tensor] = []
     size = 0
-    for frame, count in stream_frames(path, times, remarks, same_size=True):
+    for frame, count in pictures:
         size += count * frame.numel()
         if size > LARGEST:
             raise ValueError(f"Expected at most 2 GiB of frames, got more in {path}; take a part, or use open_clip")
@@ -73,16 +73,13 @@ def collect_frames(path: Path, times: Times, remarks: list[str]) -> Tensor:
     return torch.stack(frames).permute(0, 3, 1, 2)
 
 
-def stream_frames(
-    path: Path, times: Times, remarks: list[str], *, same_size: bool = False
-) -> Iterator[tuple[Tensor, int]]:
+def stream_frames(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Tensor, int]]:
     """Yield each picture that is shown at a wanted time as :func:`read_frames` does, when it is decoded.
 
     Args:
         path: Video or image file.
         times: The wanted times.
         remarks: What is noteworthy is added to it.
-        same_size: Whether pictures are scaled to the size of the first.
 
     Yields:
         uint8 tensor of shape (3, H, W), and the number of consecutive wanted times at which it is on screen.
@@ -91,14 +88,11 @@ def stream_frames(
         ValueError: As :func:`read_frames`, possibly after some frames.
     """
     size: tuple[int, int] | None = None
-    none = True
     with naming(path):
         for picture, count in _shown(path, times, remarks):
-            none = False
-            if same_size:
-                size = size or (picture.frame.width, picture.frame.height)
+            size = size or (picture.frame.width, picture.frame.height)
             yield to_rgb(picture.frame, size), count
-    if none:
+    if size is None:
         raise ValueError(f"Expected start before the end of {path}, got start={times.start} s, after its last frame")
 
 
@@ -126,6 +120,7 @@ def _shown(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Pictu
         if _is_image(container):
             yield next(pictures.decode(0.0)), 1
             return
+        number = stream.index  # a closed container's streams are gone
         promised = _plan(container, stream, times)
         if not promised:
             yield from _every(pictures, times)
@@ -133,7 +128,7 @@ def _shown(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Pictu
         given = yield from _promised(pictures, times, promised)
     if given is not None:
         with open_media(path) as container:
-            pictures = Pictures(container, container.streams[stream.index], path, times.end, remarks)
+            pictures = Pictures(container, container.streams[number], path, times.end, remarks)
             yield from _every(pictures, times, given)
 
 
