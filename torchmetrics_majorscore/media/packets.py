@@ -43,6 +43,7 @@ class Packets:
     Attributes:
         until: Where in the file the last packet of any stream ended, None if the format does not tell.
         largest: Size of the largest packet of any stream.
+        last: The last packet of any stream whose place is known, None if there was none.
         end: Latest time in seconds at which a packet of any stream ended, in the clock of the file.
         restarts: Whether and where stamps start anew.
         broken: Why the file could not be read further, "" if it could.
@@ -59,7 +60,7 @@ class Packets:
         self.restarts = Restarts(container)
         self.broken = ""
         self._skipped = self._lost = self._age = 0
-        self._last: Any = None
+        self.last: Any = None
 
     def __iter__(self) -> Iterator[Read]:
         """Yield the packets of the stream."""
@@ -104,7 +105,7 @@ class Packets:
         self.largest = max(self.largest, packet.size)
         if packet.pos is None or packet.pos < 0:
             return
-        until, self._last, last = self.until, packet, self._last
+        until, self.last, last = self.until, packet, self.last
         if until is not None and last.pos == packet.pos:  # several packets of one page or block
             self.until = until + packet.size
             return

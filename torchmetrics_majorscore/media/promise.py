@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.media.decoding import LOSSLESS, Decoding
 from torchmetrics_majorscore.media.ending import find_fault
+from torchmetrics_majorscore.media.structure import find_break
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -79,6 +80,8 @@ def describe_end(decoding: Decoding, end: float, wanted: float | None) -> list[s
     tolerance = _EXACT if counted and packets.format in _STREAMS else max(_TOLERANCE, usual)
     if wanted is not None and end >= wanted - tolerance:
         return []
+    if damage := find_break(packets.format, decoding.path):
+        raise ValueError(f"Expected {stream.type} without damage, got {decoding.path}: {damage}")
     if promised is None or end >= promised - tolerance:
         damage = decoding.damage or find_fault(packets, decoding.path)
         return [f"{said} with what does not decode ({damage})"] if damage else []
