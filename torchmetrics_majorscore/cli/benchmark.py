@@ -41,7 +41,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.scoring.protocol import run_protocol, write_sets
     from torchmetrics_majorscore.statistics.consistency import derange
 
-    entries = read_manifest(options.manifest, options.folder)
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
     captioned = [entry for entry in entries if entry.text]
     ids, labels = [entry.id for entry in captioned], [entry.label or str(entry.text) for entry in captioned]
     derange(labels, options.seed)  # an error now rather than after hours
@@ -57,6 +57,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     notes += [f"{len(changed)} clips have changed and were encoded again, e.g. {changed[0]!r}."] if changed else []
     if without := [entry.id for entry in entries if not entry.text]:
         notes.append(f"{len(without)} clips without a caption were left out, e.g. {without[0]!r}.")
+    notes += [left_out] if (left_out := entries.describe_left_out()) else []
     failures = {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
     notes += [f"{len(failures)} clips failed, in whole or in part.", *few(failures)] if failures else []
     if options.tables:

@@ -37,23 +37,24 @@ def _score(options: argparse.Namespace) -> int:
     from torchmetrics_majorscore.media import read_manifest
     from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
-    entries = read_manifest(options.manifest, options.folder)
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
     own = {"baseline": options.baseline, "retry_failed": options.retry_failed}
     how = ScoreOptions(pairs=pairs, **own, **encoding(options))
     with tqdm(total=len(entries), unit="clip") as bar:
         summary = score_clips(entries, options.output, how, bar.update)
-    _print_summary(summary, options.output)
+    _print_summary(summary, options.output, entries.describe_left_out())
     return 1 if summary["failed"] else 0
 
 
-def _print_summary(summary: dict[str, Any], path: Path) -> None:
+def _print_summary(summary: dict[str, Any], path: Path, left_out: str) -> None:
     lines = [f"{clip}: {reason}" for clip, reason in summary["failures"].items()]
     lines += [
         f"{name:24} {column['mean'] if column['count'] else float('nan'):9.4f}   mean of {column['count']} clips"
         for name, column in summary["columns"].items()
     ]
     lines += [f"signature: {summary['signature']}", f"written: {path} and {path.with_suffix('.json')}"]
+    lines += [left_out] if left_out else []
     lines += [MEANINGLESS] if summary["seeded"] else []
     lines.append(f"{summary['failed']} of {summary['clips']} clips failed, in whole or in part.")
     sys.stdout.write("\n".join(lines) + "\n")
