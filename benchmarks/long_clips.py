@@ -80,10 +80,10 @@ def repeat(source: Path, target: Path, times: int, length: int) -> None:
                 container.mux(own)
 
 
-def write_wav(path: Path, rate: int, length: int) -> None:
-    block = np.random.default_rng(0).integers(-9000, 9000, (44_100, 2)).astype("<i2").tobytes()
+def write_wav(path: Path, rate: int, length: int, channels: int) -> None:
+    block = np.random.default_rng(0).integers(-9000, 9000, (44_100, channels)).astype("<i2").tobytes()
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
+        file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
         for _ in range(length):
@@ -140,8 +140,8 @@ def main() -> None:
         write_video(folder / "short.mp4", 10)
         write_video(folder / "minute.mp4", 60)
         repeat(folder / "minute.mp4", folder / "long.mp4", 60 * options.hours, 60)
-        write_wav(folder / "long.wav", 44_100, 7200 * options.hours)
-        write_wav(folder / "fast.wav", 2_000_000_000, 2)
+        write_wav(folder / "long.wav", 44_100, 7200 * options.hours, 2)
+        write_wav(folder / "fast.wav", 2_000_000_000, 2, 1)
         write_far(folder / "far.mkv")
         print("| | networks, MB | beside them, MB | s | MAJORScore | error, remarks |\n|---|---|---|---|---|---|")
         for title, files in CLIPS.items():

@@ -66,10 +66,11 @@ def naming(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # The decoder's own errors are subclasses, and say more than one line or less than a name.
-        if type(error) in (ValueError, FileNotFoundError) and str(path) in str(error):
+        name = legible(str(path))
+        if type(error) in (ValueError, FileNotFoundError) and name in str(error):
             raise
         reason = " ".join(str(error).split()) or "no reason given"
-        raise ValueError(f"Expected a readable media file, got {path}: {type(error).__name__}: {reason}") from error
+        raise ValueError(f"Expected a readable media file, got {name}: {type(error).__name__}: {reason}") from error
 
 
 @contextmanager

@@ -46,6 +46,13 @@ class Manifest(list[Entry]):
         super().__init__(entries)
         self.left_out = list(left_out)
 
+    def describe_left_out(self, most: int = 20) -> str:
+        """Count and name what was left out, in one line; "" if that is nothing."""
+        if not self.left_out:
+            return ""
+        named = [*self.left_out[:most], *(["..."] if len(self.left_out) > most else [])]
+        return f"{len(self.left_out)} files of the folder belong to no clip and were left out: {', '.join(named)}"
+
 
 def is_legible(text: str) -> bool:
     """Tell whether a text can be written as UTF-8; bytes in another encoding were read as lone surrogates."""

@@ -16,6 +16,7 @@ and those below it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from torchmetrics_majorscore.media.rows import COLUMNS, read_rows
 _NUMBERS = ("id", "start", "end", "audio_track")
 
 
-def read_manifest(path: str | Path, folder: str | Path | None = None) -> Manifest:
+def read_manifest(path: str | Path, folder: str | Path | None = None, *, audio_track: int | None = None) -> Manifest:
     """Read a manifest, in its order; the files that it names are not opened and may be missing.
 
     Args:
@@ -34,6 +35,8 @@ def read_manifest(path: str | Path, folder: str | Path | None = None) -> Manifes
             label without one; or a folder, whose media files, also those of folders below it, are taken in sorted
             order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption.
         folder: What relative paths start from, and where ids are looked up; None is the manifest's own folder.
+        audio_track: Which of several sound tracks to take of clips for which the manifest names none, counted from 0;
+            None is the one flagged as default.
 
     Returns:
         A list with one entry per clip. An id without a file keeps the path ``<folder>/<id>.mp4``. An entry whose
@@ -62,7 +65,8 @@ def read_manifest(path: str | Path, folder: str | Path | None = None) -> Manifes
         others = f", and {len(left_out)} other files" if left_out else ""
         raise ValueError(f"Expected at least one clip, got none in {path}{others}")
     _check_unique(entries, path)
-    return Manifest((entry for _, entry in entries), left_out)
+    chosen = (replace(e, audio_track=audio_track) if e.audio_track is None else e for _, e in entries)
+    return Manifest(chosen, left_out)
 
 
 def _check_unique(entries: list[tuple[str, Entry]], path: Path) -> None:

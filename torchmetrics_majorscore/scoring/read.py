@@ -53,18 +53,18 @@ def read_ahead(entries: Sequence[Entry], frame_size: int | None, workers: int, a
         workers: threads.
         ahead: clips that may wait for the encoder, each with up to 64 MiB of frames and 64 MiB of sound.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[ReadClip]] = deque()
-        remaining = iter(entries)
-        try:
-            while True:
-                while len(pending) < ahead and (entry := next(remaining, None)) is not None:
-                    pending.append(pool.submit(_read, entry, frame_size))
-                if not pending:
-                    return
-                yield pending.popleft().result()
-        finally:  # interrupted: nothing new is begun
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(workers)  # not as a context: its end would wait for clips that are being read
+    pending: deque[Future[ReadClip]] = deque()
+    remaining = iter(entries)
+    try:
+        while True:
+            while len(pending) < ahead and (entry := next(remaining, None)) is not None:
+                pending.append(pool.submit(_read, entry, frame_size))
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:  # interrupted: nothing new is begun
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(entry: Entry, frame_size: int | None) -> ReadClip:
