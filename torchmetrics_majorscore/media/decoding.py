@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.media.container import import_av
 from torchmetrics_majorscore.media.packets import Packets, Read
-from torchmetrics_majorscore.media.tags import is_tag
+from torchmetrics_majorscore.media.tags import behind_tags
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -92,15 +92,22 @@ class Decoding:
     def _decode(self, packet: Any) -> list[Any]:
         try:
             frames: list[Any] = packet.decode()
-        except import_av().FFmpegError as error:
-            # What comes before the first key frame of a recording that was cut out of a broadcast cannot decode.
-            early = self.stream.type == "video" and not (self._key or packet.is_keyframe or self._decoded)
-            early = early and self.packets.restarts.possible
-            if not early and not is_tag(bytes(packet)):
-                self._note(error.strerror or type(error).__name__, packet)
-            return []
-        self._key = self._key or packet.is_keyframe
-        return frames
+            error = ""
+        except import_av().FFmpegError as raised:
+            frames, error = [], raised.strerror or type(raised).__name__
+        if not frames and packet.size and self.stream.type == "audio":
+            data = bytes(packet)
+            rest = behind_tags(data)
+            if rest != data:  # a parser takes tags, and the frame behind them, for one packet
+                return self._decode(_replaced(packet, rest)) if rest else []
+        if not error:
+            self._key = self._key or packet.is_keyframe
+            return frames
+        # What comes before the first key frame of a recording that was cut out of a broadcast cannot decode.
+        early = self.stream.type == "video" and not (self._key or packet.is_keyframe or self._decoded)
+        if not (early and self.packets.restarts.possible):
+            self._note(error, packet)
+        return []
 
     def _check_place(self, read: Read) -> None:
         """Note bytes that were passed over before a packet, if there is a hole in the time stamps there too."""
@@ -127,3 +134,10 @@ class Decoding:
                 self.damage, self._lost_from = "", None
                 return
         raise ValueError(f"Expected {self.stream.type} without damage, got {self.path}: {self.damage}")
+
+
+def _replaced(packet: Any, data: bytes) -> Any:
+    """Make a packet with other bytes at the same place in time."""
+    made = import_av().Packet(data)
+    made.pts, made.dts, made.time_base, made.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+    return made

@@ -111,6 +111,7 @@ class Sound:
         decoding = Decoding(container, stream, self.path, rest=_BEFORE - _SETTLED)
         frames = decoding.frames(stamp=stamp)
         try:
+            next(frames)  # decoders cut the first frame that they see, wherever it lies
             first = next(frames)
         except (StopIteration, ValueError):
             return False

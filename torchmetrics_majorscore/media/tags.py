@@ -14,13 +14,21 @@ def is_tag(data: bytes) -> bool:
     Returns:
         Whether nothing but tags is in them.
     """
-    rest = data
-    while rest:
-        size = _tag_size(rest)
-        if not size or size > len(rest):
-            return False
-        rest = rest[size:].lstrip(b"\0")
-    return bool(data)
+    return bool(data) and not behind_tags(data)
+
+
+def behind_tags(data: bytes) -> bytes:
+    """Take whole tags, and the zeros that pad them, away from the front.
+
+    Args:
+        data: Bytes in which a decoder found no sound.
+
+    Returns:
+        What follows; all of it if it starts with no tag.
+    """
+    while (size := _tag_size(data)) and size <= len(data):
+        data = data[size:].lstrip(b"\0")
+    return data
 
 
 def _tag_size(data: bytes) -> int:
