@@ -37,12 +37,14 @@ class Decoding:
     Attributes:
         packets: The packets that were read so far.
         damage: At the end, why the last packets did not decode; "" if all did.
+        lost: The number of these packets and of those between them.
     """
 
     def __init__(self, container: InputContainer, stream: Any, path: Path, rest: float = _REST) -> None:
         self.stream, self.path, self.rest = stream, path, rest
         self.packets = Packets(container, stream, path)
         self.damage = ""
+        self.lost = 0
         if not stream.codec_context.is_open:
             # These decoders only log a wrong sum unless told to refuse it; others would refuse what is merely unusual.
             explode = "+explode" if stream.codec.name in LOSSLESS else ""
@@ -83,6 +85,7 @@ class Decoding:
                 yield frame
             if packet.size and packet.is_corrupt:
                 self._note("incomplete packet", packet)
+            self.lost += bool(self.damage and packet.size)
         self.damage = self.damage or self.packets.broken
         if not self._decoded:
             raise ValueError(
@@ -131,7 +134,7 @@ class Decoding:
         if not self._decoded and self.stream.type == "audio":
             known = self._lost_from is not None and frame.pts is not None
             if not known or (frame.pts - self._lost_from) * frame.time_base <= self.rest:
-                self.damage, self._lost_from = "", None
+                self.damage, self.lost, self._lost_from = "", 0, None
                 return
         raise ValueError(f"Expected {self.stream.type} without damage, got {self.path}: {self.damage}")
 

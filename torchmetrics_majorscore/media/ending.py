@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchmetrics_majorscore.media.packets import Packets
-from torchmetrics_majorscore.media.structure import is_name
+from torchmetrics_majorscore.media.structure import TS_PACKETS, is_name
 from torchmetrics_majorscore.media.tags import is_tag
 
 _FRAMED = ("aac", "ac3", "dts", "eac3", "mp3")  # every frame names its size, and that is all
 _CHUNKED = ("wav", "aiff", "caf")
-_TS_PACKETS = (188, 192, 204)  # bytes
 _SEGMENT = bytes.fromhex("18538067")
 # Of MPEG audio by the number in the header: MPEG-2 layer 1, layers 2 and 3; MPEG-1 layers 1, 2 and 3.
 _KILOBITS = {
@@ -34,7 +33,7 @@ def find_fault(packets: Packets, path: Path) -> str:
         What is wrong with it, "" if nothing is.
     """
     size, name, until = path.stat().st_size, packets.format, packets.until
-    if name == "mpegts" and all(size % packet for packet in _TS_PACKETS):
+    if name == "mpegts" and all(size % packet for packet in TS_PACKETS):
         return "incomplete packet"
     if name == "asf" and packets.container.duration is None:  # which it is if the header names another size
         return "the header does not fit the file"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # for the next place that they understand, and say nothing. Of mp4 the index says where each packet lies.
 _APART = {"matroska": 64, "flv": 64, "ogg": 600}
 # Here nothing lies between packets but tags.
-_ADJACENT = ("aac", "ac3", "aiff", "au", "caf", "dts", "eac3", "flac", "mp3", "tta", "w64", "wav")
+_ADJACENT = ("aac", "ac3", "aiff", "au", "caf", "dts", "eac3", "flac", "mp3", "tta", "w64", "wav", "wv")
 _REMEMBERED = 8  # packets; after a lost page of ogg, the stamps jump a few packets later
 _HELD = 2**25  # bytes
 

@@ -19,6 +19,7 @@ _EXACT = 0.0005  # where every sample is counted
 _STREAMS = ("aiff", "asf", "au", "caf", "flac", "mov", "ogg", "tta", "w64", "wav", "wv")
 # Here one duration is said of the whole file.
 _WHOLE = ("matroska", "flv")
+_CUT = 2  # packets that a cut may leave without their end
 _OPEN_ENDED = 0x7FFF0000  # bytes; a wav that was written to a pipe names about the largest length that there is
 
 
@@ -87,8 +88,9 @@ def describe_end(decoding: Decoding, end: float, wanted: float | None) -> list[s
         return [f"{said} with what does not decode ({damage})"] if damage else []
     said += f" of {promised - origin:.3f} s promised"
     unread = 0 if packets.until is None else decoding.path.stat().st_size - packets.until
-    if unread > 2 * packets.largest + 64:
-        raise ValueError(f"Expected {stream.type} without damage, got {decoding.path}: {said}, {unread} bytes follow")
+    if unread > 2 * packets.largest + 64 or decoding.lost > _CUT:
+        follow = decoding.damage or f"{unread} bytes follow"
+        raise ValueError(f"Expected {stream.type} without damage, got {decoding.path}: {said}, {follow}")
     return [said]
 
 

@@ -11,6 +11,8 @@ _OGG, _OGG_HEAD = b"OggS", 27
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_FLV_TAGS = (8, 9, 18)
+TS_PACKETS = (188, 192, 204)  # bytes
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 
 
@@ -25,7 +27,14 @@ def find_break(name: str, path: Path) -> str:
         What is wrong inside, "" if nothing is, the file ends within a part, or the format is not one of these.
     """
     walk: dict[str, Callable[[BinaryIO, int], int | None]]
-    walk = {"avi": _walk_riff, "ogg": _walk_pages, "asf": _walk_asf, "gif": _walk_gif}
+    walk = {
+        "avi": _walk_riff,
+        "ogg": _walk_pages,
+        "asf": _walk_asf,
+        "gif": _walk_gif,
+        "flv": _walk_flv,
+        "mpegts": _walk_ts,
+    }
     if name not in walk:
         return ""
     with path.open("rb") as file:
@@ -99,6 +108,35 @@ def _walk_asf(file: BinaryIO, size: int) -> int | None:
         file.seek(packet)
         if file.read(1) != data[50:51]:
             return packet
+    return None
+
+
+def _walk_flv(file: BinaryIO, size: int) -> int | None:
+    """Walk over the tags of an FLV."""
+    place = int.from_bytes(file.read(9)[5:], "big") + 4
+    while place + 11 <= size:
+        file.seek(place)
+        head = file.read(4)
+        length = 11 + int.from_bytes(head[1:], "big")
+        file.seek(place + length)
+        behind = int.from_bytes(file.read(4), "big")  # says it once more
+        if head[0] & 0x1F not in _FLV_TAGS or (place + length + 4 <= size and behind not in (0, length)):
+            return place
+        place += length + 4
+    return None
+
+
+def _walk_ts(file: BinaryIO, size: int) -> int | None:
+    """Look for the first byte of each packet of an MPEG-TS, which have one size."""
+    head = file.read(16 * max(TS_PACKETS))
+    starts = ((first, step) for step in TS_PACKETS for first in range(step) if set(head[first::step]) == {0x47})
+    place, step = next(starts, (size, 1))
+    file.seek(place)
+    while block := file.read(step * 4096):
+        wrong = block[::step].lstrip(b"\x47")
+        if wrong:
+            return place + step * (len(block[::step]) - len(wrong))
+        place += len(block)
     return None
 
 
