@@ -13,6 +13,7 @@ from latex2mathml.converter import convert
 
 ROOT = Path(__file__).parents[1]
 HELP = re.compile(r"^\{\{ (majorscore(?: [a-z-]+)*) --help \}\}$", re.MULTILINE)
+SHORT = re.compile(r"<code>([^<\s]{1,24})</code>")  # an option is not to be split at its hyphens
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 FIGURE = re.compile(r'<img alt="([^"]+)" src="[^"]*?(figures/\w+\.svg)"\s*/?>')
@@ -25,6 +26,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def on_page_content(html: str, config: Any, **_: Any) -> str:
     """Turn formulas into MathML, and pictures of figures into the figures themselves."""
+    html = SHORT.sub(r'<code class="short">\1</code>', html)
     html = INLINE.sub(lambda found: _formula(found[1], "inline"), html)
     html = BLOCK.sub(lambda found: f'<div class="formula">{_formula(found[1], "block")}</div>', html)
     return FIGURE.sub(lambda found: _figure(Path(config.docs_dir) / found[2], found[1]), html)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, load_encoder
 from torchmetrics_majorscore.functional import major_score
 from torchmetrics_majorscore.report import figures
+from torchmetrics_majorscore.report.drawings import render_svg
 from torchmetrics_majorscore.statistics.consistency import bootstrap, derange
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, draw_scenes
@@ -70,7 +71,7 @@ def combined(rows: Rows, combine: str) -> NDArray[np.float64]:
 
 
 def save(name: str, figure: Figure) -> None:
-    svg = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", figures.render_svg(figure, name))
+    svg = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", render_svg(figure, name))
     (FOLDER / f"{name}.svg").write_text(f"{svg}\n", encoding="utf-8")
 
 
@@ -89,7 +90,8 @@ def draw_world(clips: Clips) -> Figure:
         heard.imshow(levels, cmap=COLOURS, origin="lower", extent=(0, 4, 0, 9), aspect="auto", interpolation="none")
         heard.set_title(clips.text[place], loc="left", fontsize=8, color=figures.INK)
         heard.set_yticks([])
-        heard.tick_params(labelbottom=heard is grid[-1, 1], colors=figures.INK)
+        last = heard is grid[-1, 1]
+        heard.tick_params(labelbottom=last, length=3 if last else 0, colors=figures.INK)
         heard.spines[:].set_visible(False)
     grid[-1, 1].set_xlabel("seconds (sound up to 9 kHz)", color=figures.INK)
     return figure
@@ -99,7 +101,7 @@ def draw_scores(own: Rows, wrong: Rows) -> None:
     """Draw what MAJORScore and FairScore say of clips with their own and with wrong captions."""
     sets = {"own caption": own, "caption of another kind": wrong}
     averages = {name: combined(rows, "average") for name, rows in sets.items()}
-    save("captions", figures.render_distributions({"192 clips": averages}, "MAJORScore, average"))
+    save("captions", figures.render_distributions({"test scenes": averages}, "MAJORScore, average"))
     bars = {
         name: {combine: bootstrap(np.mean, combined(rows, combine)) for combine in ("product", "average", "sum")}
         for name, rows in sets.items()

@@ -245,5 +245,5 @@ def test_impossible_moments_are_refused():
 
 def test_without_scipy_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("torchmetrics_majorscore.extras.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"torchmetrics-majorscore\[evaluation\]"):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[evaluation\]"'):
         balance(*similarities(5))

@@ -1,5 +1,6 @@
 """Files of weights: every layout loads, what is missing or wrong is named, and a build leaves no trace."""
 
+import os
 import random
 import re
 import sys
@@ -15,10 +16,11 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clap, clip, cmcr, load_encoder
 from torchmetrics_majorscore.encoders import seeded as seeded_files
-from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors
+from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors, write_tensors
+from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, VisionTransformer
 from torchmetrics_majorscore.encoders.laion import to_laion
 
-for package in ("open_clip", "transformers"):
+for package in ("ftfy", "transformers"):
     pytest.importorskip(package)
 
 
@@ -28,18 +30,17 @@ ULIP_HEADS = Path(__file__).parents[2] / "shared/cmcr/ulip_clip.pt"
 @pytest.fixture
 def tiny_clip(monkeypatch, tmp_path):
     """Write a small Hugging Face CLIP as its class does; give it, and the folder that our loader reads it from."""
-    import open_clip
     from transformers import CLIPConfig, CLIPModel
 
     vision = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = {
-        "embed_dim": 32,
-        "vision_cfg": {"layers": 2, "width": 128, "head_width": 64, "patch_size": 32, "image_size": 224},
-        "text_cfg": {"layers": 2, "width": 64, "heads": 2, "context_length": 77, "vocab_size": 49_408},
-        "quick_gelu": True,
-    }
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: config)
+
+    def build():
+        visual = VisionTransformer(32, image_size=224, patch_size=32, width=128, layers=2, quick=True)
+        parts = {"layers": 2, "width": 64, "heads": 2, "context_length": 77, "vocab_size": 49_408}
+        return CLIPNetwork(visual, 32, parts, quick=True)
+
+    monkeypatch.setattr(clip, "build_vit_b_32", build)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).eval()
@@ -178,3 +179,15 @@ def test_build_gives_the_same_weights_wherever_it_is_called_and_leaves_no_trace(
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
     assert sys.path == path
+
+
+def test_files_of_tensors_follow_the_umask_and_name_themselves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_tensors(tmp_path / "sub" / "t.safetensors", {"a": torch.arange(6.0).reshape(2, 3).T}, {"from": "here"})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "sub" / "t.safetensors").stat().st_mode & 0o777 == 0o640
+    assert read_tensors(tmp_path / "sub" / "t.safetensors")["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    with pytest.raises(ValueError, match=r"got .*sub, which is a folder or a device"):
+        write_tensors(tmp_path / "sub", {"a": torch.zeros(1)})

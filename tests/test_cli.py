@@ -195,7 +195,7 @@ def test_real_clips(tmp_path):
     rows = table(tmp_path / "scores.csv")
     assert [rows[name]["error"] for name in names] == ["", "", "no audio stream"]
     assert rows[names[0]]["majorscore_average"]
-    assert score(SHARED / "media" / "faulty", tmp_path / "faulty.csv") == 1
+    assert score(SHARED / "media" / "faulty", tmp_path / "faulty.csv") == 2  # no clip has a value
     assert "corrupted.mp4" in table(tmp_path / "faulty.csv")["corrupted"]["error"]
 
 

@@ -181,6 +181,7 @@ def test_report_passes_its_options_on(tmp_path, monkeypatch, capsys):
     assert run(capsys, "report", "a.csv", "b.csv", "-o", "r.html", *arguments) == (0, "written: r.html\n", "")
     (((paths, output), options),) = calls
     assert ({name: str(path) for name, path in paths.items()}, str(output)) == ({"a": "a.csv", "b": "b.csv"}, "r.html")
+    assert list(map(str, options.pop("manifests"))) == [more.pop("manifest")]
     assert {name: str(path) for name, path in options.items()} == more
 
 

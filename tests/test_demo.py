@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-if not all(find_spec(package) for package in ("open_clip", "lightning", "av", "matplotlib", "scipy")):
+if not all(find_spec(package) for package in ("ftfy", "lightning", "av", "matplotlib", "scipy")):
     pytest.skip("needs all extras", allow_module_level=True)
 
 import torch
@@ -18,15 +18,23 @@ from torchmetrics_majorscore.training.world.sound import render_sounds
 
 
 def test_demo_writes_plot_and_clips(tmp_path):
-    said = []
+    said, steps = [], []
     options = demo.DemoOptions(renders=3, epochs=8, every=4, validated=32, clips=1)
-    scores = demo.run_demo(tmp_path, options, said.append)
-    assert scores["shuffled"] < scores["true"]
-    assert scores["closed"] > 0.25  # 0.6 in the full demo
-    gap = (scores["generated"] - scores["shuffled"]) / (scores["true"] - scores["shuffled"])
-    assert scores["closed"] == pytest.approx(gap)
-    assert f"{scores['closed']:.0%} of the gap closed" in "\n".join(said)
-    assert sum("val/majorscore" in line for line in said) == 4  # before training, after 4 and 8 epochs, in the end
+    numbers = demo.run_demo(tmp_path, options, said.append, lambda: steps.append(1))
+    assert len(steps) == options.work
+    text = "\n".join(said)
+    assert numbers["shuffled"] < numbers["true"]
+    assert numbers["closed"] > 0.25  # 0.6 in the full demo
+    gap = (numbers["generated"] - numbers["shuffled"]) / (numbers["true"] - numbers["shuffled"])
+    assert numbers["closed"] == pytest.approx(gap)
+    assert f"{numbers['closed']:.0%} of the gap closed" in text
+    assert sum("val/majorscore" in line for line in said) == 3  # before training, after 4 and 8 epochs
+    # What the third side buys: caption and picture fit, caption and sound fit, and only they differ.
+    assert numbers["third side: video-audio"] > 0.9
+    assert abs(numbers["third side: CLIPCLAP"] - 0.5) < 0.2
+    assert numbers["planted: video-audio"] >= 6 > 2 >= numbers["planted: CLIPCLAP"]
+    assert numbers["Cohen's d: MAJORScore"] < 0.5 * numbers["Cohen's d: CLIPCLAP"]
+    assert numbers["captions: CLIPCLAP"] > 0.99
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
     clips = sorted(tmp_path.glob("*.mp4"))
     assert [path.stem.rsplit("-", 1)[1] for path in clips] == ["generated", "true"]
@@ -38,7 +46,7 @@ def test_demo_writes_plot_and_clips(tmp_path):
 
 
 def test_demo_is_a_command(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(demo, "run_demo", lambda folder, options, say: say(f"{folder.name} {options.seed}"))
+    monkeypatch.setattr(demo, "run_demo", lambda folder, options, say, advance: say(f"{folder.name} {options.seed}"))
     assert cli.main(["demo", "-o", str(tmp_path / "out"), "--seed", "3"]) == 0
     assert capsys.readouterr().out == "out 3\n"
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-pytest.importorskip("open_clip")
+pytest.importorskip("ftfy")
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -31,7 +31,7 @@ def work(example: str, arguments: list[str]) -> str:
 
 def launch(name: str, world: int, *arguments: str) -> list[str]:
     """Run an example as torchrun does; its processes are forks of one that has imported what costs seconds."""
-    multiprocessing.set_forkserver_preload(["torchmetrics_majorscore", "lightning.pytorch", "open_clip"])
+    multiprocessing.set_forkserver_preload(["torchmetrics_majorscore", "lightning.pytorch"])
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=world, run_id="example", rdzv_backend="c10d",
         rdzv_endpoint="localhost:0", max_restarts=0, start_method="forkserver",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toy_training import IGNORED
 
-for package in ("open_clip", "av"):
+for package in ("ftfy", "av"):
     pytest.importorskip(package)
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NO_BFLOAT16 = "ignore:Expected a processor with bfloat16 instructions"

@@ -208,6 +208,41 @@ def test_plot(make, several):
     pyplot.close("all")
 
 
+@pytest.mark.parametrize(
+    ("metric", "lower", "upper"),
+    [
+        (MAJORScore(encoder=None), -1, 1),
+        (MAJORScore("product", None, pairs="all"), -1, 1),
+        (MAJORScore("sum", None), -2, 2),
+        (MAJORScore("sum", None, pairs="all"), -3, 3),
+        (MAJORScore("sum", None, absolute=True), 0, 2),
+        (FairScore(None), 0, 4 / 3),
+        (FairScore(None, pairs="text"), 0, 2),
+    ],
+)
+def test_plots_show_the_possible_values_and_whole_labels(metric, lower, upper):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    assert (metric.plot_lower_bound, metric.plot_upper_bound) == pytest.approx((lower, upper))
+    figure, axis = metric.plot([torch.tensor(0.123456), torch.tensor(0.123457)])
+    figure.draw_without_rendering()
+    label = axis.yaxis.label
+    assert type(metric).__name__ in label.get_text()
+    assert getattr(metric, "combine", "") in label.get_text()
+    box = label.get_window_extent()
+    assert 0 <= box.xmin <= box.xmax <= figure.bbox.width
+    assert 0 <= box.ymin <= box.ymax <= figure.bbox.height
+    assert axis.get_ylim()[0] <= lower <= upper <= axis.get_ylim()[1]
+    (optimum,) = axis.texts
+    box = optimum.get_window_extent()
+    line = axis.transData.transform((0, upper if metric.higher_is_better else lower))[1]
+    assert box.ymax <= line + 1 or box.ymin >= line - 1
+    assert axis.bbox.ymin <= box.ymin <= box.ymax <= axis.bbox.ymax
+    pyplot.close("all")
+
+
 def test_class_constants():
     for cls in (MAJORScore, FairScore, CLIPCLAPScore):
         assert (cls.full_state_update, cls.is_differentiable) == (False, False)

@@ -13,9 +13,10 @@ import torchmetrics_majorscore as package
 ROOT = Path(package.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
-LEAVES = {"extras", "__version__"}
+LEAVES = {"extras", "replace", "__version__"}
 ALLOWED = {
     "extras": set(),
+    "replace": set(),
     "functional": {"functional"},
     "encoders": {"encoders"},
     "modalities": {"modalities", "encoders"},

@@ -16,7 +16,7 @@ from torchmetrics_majorscore.encoders.tiny import TinyCMCR
 from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
 
-pytest.importorskip("open_clip")
+pytest.importorskip("ftfy")
 pytestmark = pytest.mark.filterwarnings("ignore:Expected a processor with bfloat16")
 TINY = {"sample_rate": 16_000, "fps": 1.0}
 

@@ -11,11 +11,12 @@ import pytest
 for package in ("jinja2", "matplotlib", "pandas", "scipy"):
     pytest.importorskip(package)
 
-from written_tables import COLUMNS, EVIL, SIGNATURE, page_rows, write_random  # noqa: E402
+from written_tables import COLUMNS, EVIL, SIGNATURE, frame, page_rows, write_random  # noqa: E402
 
-from torchmetrics_majorscore.report import figures  # noqa: E402
-from torchmetrics_majorscore.report.gallery import pick_clips  # noqa: E402
-from torchmetrics_majorscore.report.page import BASELINE, write_report  # noqa: E402
+from torchmetrics_majorscore.report.clips import list_clips  # noqa: E402
+from torchmetrics_majorscore.report.gallery import make_groups, pick_clips  # noqa: E402
+from torchmetrics_majorscore.report.page import write_report  # noqa: E402
+from torchmetrics_majorscore.report.summary import BASELINE, count_clips, give_differences  # noqa: E402
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 
@@ -25,14 +26,15 @@ IDS = [f"clip-{k}" for k in range(40)]
 def test_summary_figures_and_rows(tmp_path):
     path = write_random(tmp_path / "scores.csv", IDS)
     page = write_report({"scores": path}, tmp_path / "new" / "page.html").read_text()
-    frame = read_scores(path)[0]
-    found = bootstrap(lambda x: float(np.mean(x)), frame["majorscore_average"])
+    table = read_scores(path)[0]
+    found = bootstrap(lambda x: float(np.mean(x)), table["majorscore_average"])
     assert f"{found.value:.4f} <small>[{found.low:.4f}, {found.high:.4f}]</small>" in page
     assert SIGNATURE in page
     assert "1000 resamples, seed 0" in page
     assert page.count("<svg") == page.count('role="img" aria-label=') == 3
-    assert [row[0] for row in page_rows(page)["rows"]] == IDS
-    assert page_rows(page)["rows"][3][1] == pytest.approx(frame["majorscore_average"].iloc[3], abs=5e-5)
+    assert page_rows(page)["clips"] == IDS
+    assert page_rows(page)["scores"][0] == "MAJORScore average"
+    assert page_rows(page)["values"][0][3][0] == pytest.approx(table["majorscore_average"].iloc[3], abs=5e-5)
     assert "These scores mean nothing" not in page
 
 
@@ -52,11 +54,24 @@ def test_several_models_and_a_mispaired_table(tmp_path):
     theirs = write_random(tmp_path / "theirs" / "scores.csv", IDS[5:], 2, columns=columns)
     wrong = write_random(tmp_path / "wrong.csv", IDS, 3, columns=columns)
     page = write_report({"ours": ours, "theirs": theirs}, tmp_path / "page.html", mispaired=wrong).read_text()
-    for text in ("Mean difference to ours", "AUROC", "Sorted scores", "ours (mispaired)", "CLIPCLAP product"):
+    for text in ("ours \u2212 theirs", "AUROC", "Sorted scores", "ours (mispaired)", "CLIPCLAP product"):
         assert text in page
     assert page.count("<svg") == 5
     assert "n = 35" in page
-    assert [row[0] for row in page_rows(page)["rows"]] == ["ours"] * 40 + ["theirs"] * 35
+    found = page_rows(page)
+    assert (found["models"], found["clips"]) == (["ours", "theirs"], IDS)
+    assert [clip for clip, row in zip(IDS, found["values"][1], strict=True) if row is None] == IDS[:5]
+    for path, rows in zip((ours, theirs), found["values"], strict=True):
+        averages = read_scores(path)[0]["majorscore_average"]
+        for clip in IDS[5:]:
+            assert rows[IDS.index(clip)][0] == pytest.approx(averages[clip], abs=5e-5)
+
+
+def test_differences_are_the_first_less_the_other_as_compare_gives_them():
+    one, two = (frame(values).assign(majorscore_sum=0.0) for values in ({"a": 0.5, "b": 0.7}, {"b": 0.4, "a": 0.3}))
+    found = give_differences(one, two.drop(columns="majorscore_sum"))
+    assert found["majorscore_average"].value == pytest.approx(0.25)
+    assert "majorscore_sum" not in found
 
 
 def test_missing_values_are_left_out_and_listed(tmp_path):
@@ -64,17 +79,17 @@ def test_missing_values_are_left_out_and_listed(tmp_path):
     page = write_report({"scores": path}, tmp_path / "page.html").read_text()
     assert "40 clips, 3 with an error" in page
     assert "n = 37" in page
-    assert page_rows(page)["titles"][-1] == "Error"
-    first = page_rows(page)["rows"][0]
-    assert first[-1] == "no audio stream"
-    assert None in first
+    found = page_rows(page)
+    assert found["notes"] == {"Error": [{str(k): "no audio stream" for k in range(3)}]}
+    assert None in found["values"][0][0]
+    assert None not in found["values"][0][3]
     assert "NaN" not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
 
 
 def test_an_empty_table_and_one_without_values(tmp_path):
     page = write_report({"empty": write_random(tmp_path / "empty.csv", [])}, tmp_path / "page.html").read_text()
     assert "no value" in page
-    assert page_rows(page)["rows"] == []
+    assert page_rows(page)["clips"] == []
     path = write_random(tmp_path / "failed.csv", IDS, missing=IDS)
     assert "No such clip." in write_report({"scores": path}, tmp_path / "page.html").read_text()
 
@@ -88,19 +103,19 @@ def test_captions_ids_and_names_are_escaped(tmp_path):
     path = write_random(tmp_path / "_$<b>.csv", [EVIL, "b", "c"])
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("\n".join(json.dumps({"id": i, "video": "no.mp4", "text": EVIL}) for i in (EVIL, "b", "c")))
-    page = write_report({"scores": path}, tmp_path / "page.html", manifest).read_text()
+    page = write_report({"scores": path}, tmp_path / "page.html", [manifest]).read_text()
     assert "<img src=x" not in page
     assert "<script>document.title" not in page
     assert "<b>" not in page
     assert html.escape(EVIL, quote=False).replace('"', "&#34;").replace("'", "&#39;") in page
-    assert page_rows(page)["rows"][0][:2] == [EVIL, EVIL]
+    assert page_rows(page)["clips"][0] == page_rows(page)["captions"][0] == EVIL
 
 
 def test_ids_stay_text(tmp_path):
     page = write_report(
         {"scores": write_random(tmp_path / "scores.csv", ["007", "NA", "1e5"])}, tmp_path / "page.html"
     ).read_text()
-    assert [row[0] for row in page_rows(page)["rows"]] == ["007", "NA", "1e5"]
+    assert page_rows(page)["clips"] == ["007", "NA", "1e5"]
 
 
 def test_without_a_manifest_the_gallery_lists_ids(tmp_path):
@@ -127,8 +142,9 @@ def test_mistakes_are_refused_in_one_line(tmp_path):
     manifest.write_text("id,video\nother,a.mp4\n")
     for match, call in {
         "Expected an output that ends in .html": lambda: write_report({"scores": path}, path),
-        "got none": lambda: write_report({}, page),
-        "none of its ids": lambda: write_report({"scores": path}, page, manifest),
+        "got 0 tables": lambda: write_report({}, page),
+        "none of its ids": lambda: write_report({"scores": path}, page, [manifest]),
+        "got 1 tables and 2 manifests": lambda: write_report({"scores": path}, page, [manifest, manifest]),
         "Expected a manifest together": lambda: write_report({"scores": path}, page, folder=tmp_path),
         "got majorscore_average": lambda: write_report({"list": manifest_with_summary(tmp_path)}, page),
     }.items():
@@ -146,28 +162,22 @@ def manifest_with_summary(folder):
     return folder / "list.csv"
 
 
-def test_figures_write_files(tmp_path):
-    x, y = np.random.default_rng(0).normal(size=(2, 50))
-    y[3] = np.nan
-    interval = bootstrap(lambda values: float(np.mean(values)), x)
-    drawn = {
-        "distributions": figures.render_distributions({"a": {"video-text": x, "text-audio": y}, "_b": {"v": []}}),
-        "means": figures.render_means({"a": {"sum": interval}, "$": {"sum": interval}}),
-        "plane": figures.render_plane({"a": (x, y), "none": ([], [])}),
-        "sorted": figures.render_sorted({"a": x, "日本": y, "none": []}),
-    }
-    for name, figure in drawn.items():
-        assert "currentColor" in figures.render_svg(figure, name)
-        if name != "sorted":
-            figure.savefig(tmp_path / f"{name}.png")
-            figure.savefig(tmp_path / f"{name}.svg")
-            assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+def test_remarks_are_counted_and_listed():
+    table = frame({"a": 0.1, "b": 0.2, "c": 0.3}, error=["", "gone", ""]).assign(remarks=["", "silent", "cut end"])
+    assert count_clips(table) == "3 clips, 1 with an error, 2 with a remark"
+    found = list_clips({"x": table, "y": table.assign(error="", remarks="")}, None, ["c", "a", "b"])
+    assert found["notes"] == {"Error": [{2: "gone"}, {}], "Remarks": [{0: "cut end", 2: "silent"}, {}]}
+    assert "remarks" not in found["scores"]
 
 
-def test_points_of_the_plane_do_not_grow_the_page():
-    points = [np.random.default_rng(0).random((2, n)) for n in (3000, 30_000)]
-    sizes = [len(figures.render_svg(figures.render_plane({"a": both}), "a")) for both in points]
-    assert sizes[1] < 4 * sizes[0]  # as vectors it would be ten times
+def test_cards_give_the_values_of_all_models():
+    columns = dict.fromkeys(("similarity_video_text", "similarity_text_audio", "similarity_video_audio"), 0.0)
+    one, two = frame({"a": 0.5, "b": 0.7}).assign(**columns), frame({"b": 0.4}).assign(**columns)
+    best = make_groups({"one": one, "two": two}, {})[0]["cards"]
+    assert [card["id"] for card in best] == ["b"]
+    assert best[0]["values"]["majorscore_average"] == [0.7, 0.4]
+    worst = make_groups({"one": one, "two": two}, {})[1]["cards"]
+    assert worst[0]["values"]["majorscore_average"] == [0.5, pytest.approx(math.nan, nan_ok=True)]
 
 
 def test_the_gallery_picks_by_the_average_and_by_the_distance_of_the_ranks():

@@ -1,24 +1,18 @@
-"""The report in headless Chromium, where there is one: its gallery, sorting, filtering, playing."""
+"""The report in headless Chromium, where there is one: its gallery, sorting, filtering, playing, saving."""
 
 import csv
-import html
 import json
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
 for package in ("jinja2", "matplotlib", "pandas", "scipy"):
     pytest.importorskip(package)
 
+from chromium import CLIPS, HELPERS, probe  # noqa: E402
 from written_tables import EVIL, page_rows, write_random  # noqa: E402
 
 from torchmetrics_majorscore.report.page import write_report  # noqa: E402
-
-CLIPS = Path(__file__).parents[1] / "docs" / "clips"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def gallery(tmp_path_factory):
     manifest = folder / "manifest.jsonl"
     rows.append({"id": "gone", "video": "gone.mp4", "text": "a clip that was deleted"})
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    return write_report({"scores": path}, folder / "page.html", manifest, folder=CLIPS)
+    return write_report({"scores": path}, folder / "page.html", [manifest], folder=CLIPS)
 
 
 def test_the_gallery_has_thumbnails_players_and_reasons(gallery):
@@ -44,32 +38,12 @@ def test_the_gallery_has_thumbnails_players_and_reasons(gallery):
     assert len(page) < 600_000
 
 
-def probe(page, script, *flags):
-    """Open a copy of the page with a script at its end, and give what the script returns."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    body = f"(async () => {{ {script} }})().catch(String).then(r => document.body.dataset.found = JSON.stringify(r))"
-    copy = page.with_name("probed.html")
-    copy.write_text(page.read_text().replace("</body>", f"<script>{body}</script></body>"))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", *flags]
-    command += [f"--user-data-dir={page.with_name('profile')}", "--dump-dom", copy.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return json.loads(html.unescape(re.search(r'data-found="([^"]*)"', done.stdout)[1]))
-
-
 @pytest.fixture
 def page(tmp_path):
     ids = ["beta", "alpha", *(f"clip-{k}" for k in range(120))]
     return write_report(
         {"scores": write_random(tmp_path / "scores.csv", ids, missing=("alpha",))}, tmp_path / "page.html"
     )
-
-
-HELPERS = """
-const column = (k) => [...get("clips").tBodies[0].rows].map((row) => row.cells[k].textContent);
-const head = (k) => get("clips").tHead.rows[0].cells[k];
-const type = (id, value) => { get(id).value = value; get(id).dispatchEvent(new Event("input", { bubbles: true })); };
-"""
 
 
 def test_sorting(page):
@@ -89,7 +63,8 @@ def test_sorting(page):
         return { down, up, last, ids: column(0).slice(0, 4), old: head(1).getAttribute("aria-sort") };
         """,
     )
-    values = sorted((row[1] for row in page_rows(page.read_text())["rows"] if row[1] is not None), reverse=True)
+    rows = page_rows(page.read_text())["values"][0]
+    values = sorted((row[0] for row in rows if row[0] is not None), reverse=True)
     assert found["down"] == ["descending", [f"{value:.4f}" for value in values[:25]], True]
     assert found["up"] == ["ascending", [f"{value:.4f}" for value in values[:-26:-1]]]
     assert found["last"] == "alpha"  # without a value, last both ways
@@ -115,12 +90,12 @@ def test_filtering_and_pages(page):
         return { second, few, error, between, none: status() };
         """,
     )
-    assert found["second"] == ["Clips 26 to 50 of 122.", False, "clip-23"]
-    assert found["few"] == ["Clips 1 to 11 of 11, filtered from 122.", 11, True]
+    assert found["second"] == ["Rows 26 to 50 of 122.", False, "clip-23"]
+    assert found["few"] == ["Rows 1 to 11 of 11, filtered from 122.", 11, True]
     assert found["error"] == ["alpha"]
     assert found["between"]
     assert all(0.5 <= value <= 0.6 for value in found["between"])
-    assert found["none"] == "No clip of 122 fits."
+    assert found["none"] == "No row of 122 fits."
 
 
 def test_a_player_plays(gallery):
@@ -139,6 +114,68 @@ def test_a_player_plays(gallery):
     assert found["width"] > 0
     assert found["seconds"] > 0.5
     assert ": " in found["label"]
+
+
+def test_figures_are_saved(page):
+    found = probe(
+        page,
+        """
+        const saved = [], named = [];
+        URL.createObjectURL = (file) => { saved.push(file); return "blob:x"; };
+        HTMLAnchorElement.prototype.click = function () { named.push(this.download); };
+        for (const button of document.querySelectorAll("figure:nth-of-type(2) .save button")) {
+          const before = named.length;
+          button.click();
+          while (named.length === before) await new Promise((done) => setTimeout(done, 10));
+        }
+        const image = await createImageBitmap(saved[1]), { width, height } = image;
+        const brush = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+        brush.drawImage(image, 0, 0);
+        const pixels = brush.getImageData(0, 0, width, height).data;
+        const dark = pixels.filter((value, k) => k % 4 === 0 && value < 60).length;
+        const types = saved.map((file) => file.type), corner = [...pixels.slice(0, 4)];
+        return { svg: await saved[0].text(), types, named, width, corner, dark };
+        """,
+    )
+    assert found["named"] == ["majorscore-means.svg", "majorscore-means.png"]
+    assert found["types"] == ["image/svg+xml", "image/png"]
+    assert found["svg"].startswith("<svg")
+    assert "currentColor" not in found["svg"]
+    assert "#1b1f24" in found["svg"]
+    assert (found["width"], found["corner"]) == (1600, [255, 255, 255, 255])
+    assert found["dark"] > 1000  # text and axes are there
+
+
+def test_paper_has_the_rows_of_all_pages(page):
+    found = probe(
+        page,
+        HELPERS
+        + """
+        const count = () => column(0).length, counts = [count()];
+        get("next").click();
+        for (const name of ["beforeprint", "afterprint"]) {
+          dispatchEvent(new Event(name));
+          counts.push(count(), get("status").textContent);
+        }
+        return counts;
+        """,
+    )
+    assert found == [25, 122, "Rows 1 to 122 of 122.", 25, "Rows 26 to 50 of 122."]
+
+
+def test_long_reasons_open_when_focused(tmp_path):
+    reason = "a reason of many words " * 20
+    path = write_random(tmp_path / "scores.csv", ["a", "b"], missing=["a"], reason=reason)
+    found = probe(
+        write_report({"scores": path}, tmp_path / "page.html"),
+        """
+        const cut = document.querySelector("#clips .cut"), closed = cut.clientHeight;
+        cut.focus();
+        return { closed, open: cut.clientHeight, hidden: cut.scrollHeight - cut.clientHeight, text: cut.textContent };
+        """,
+    )
+    assert found["closed"] < 60 < found["open"]
+    assert (found["hidden"], found["text"]) == (0, reason)
 
 
 def test_scripts_in_captions_do_not_run(tmp_path):

@@ -12,8 +12,8 @@ from itertools import product
 import pytest
 
 from torchmetrics_majorscore.media.cells import neutral, original
+from torchmetrics_majorscore.replace import replacing
 from torchmetrics_majorscore.tables.claim import claim
-from torchmetrics_majorscore.tables.replace import replacing
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
 SOURCES = {"a": "12 bytes", "b": "13 bytes", "c": "14 bytes"}
@@ -186,6 +186,9 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all_as_the_umask_says(tmp_path)
         os.umask(before)
     assert (path.read_text(), link.is_symlink(), path.stat().st_mode & 0o777) == ("new", True, 0o640)
     assert {file.name for file in tmp_path.iterdir()} == {"t.txt", "link.txt"}
+    with pytest.raises(FileNotFoundError, match=r"none/\.\./t\.txt"), replacing(tmp_path / "none" / ".." / "t.txt"):
+        pass
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_full_disk_is_named(tmp_path):

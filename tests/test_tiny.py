@@ -18,7 +18,7 @@ from torchmetrics_majorscore.training.world.scene import draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.sound import SAMPLE_RATE, render_sounds
 
-pytest.importorskip("open_clip")
+pytest.importorskip("ftfy")
 CPU = torch.device("cpu")
 RAW = {"sample_rate": SAMPLE_RATE, "fps": 1.0}
 

@@ -35,8 +35,8 @@ def frame(values, fair=0.0, error="", column="majorscore_average"):
     return table.assign(remarks="", error=error)
 
 
-def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missing=()):
-    """Write a table with all columns of ``majorscore score`` and random values; clips in ``missing`` have no sound."""
+def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missing=(), reason="no audio stream"):
+    """Write a table with all columns of ``majorscore score`` and random values; ``missing`` clips have a reason."""
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -45,7 +45,7 @@ def write_random(path, ids, seed=0, signature=SIGNATURE, columns=COLUMNS, missin
         for clip in ids:
             values = [f"{value:.9g}" for value in generator.uniform(-0.2, 0.8, len(columns))]
             values = values if clip not in missing else [values[0], *[""] * (len(columns) - 1)]
-            writer.writerow([clip, *values, "", "no audio stream" if clip in missing else "", ""])
+            writer.writerow([clip, *values, "", reason if clip in missing else "", ""])
     path.with_suffix(".json").write_text(json.dumps({"signature": signature}))
     return path
 

@@ -4,14 +4,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.cli.options import add_format
-from torchmetrics_majorscore.cli.printing import origin, print_notes, print_table
+from torchmetrics_majorscore.cli.ending import DONE
+from torchmetrics_majorscore.cli.options import SAID, add_format
+from torchmetrics_majorscore.cli.printing import Output
+from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.tables.read import name_tables
 
 
 def add_commands(commands: Any) -> None:
     """Register the commands."""
-    duplicates = commands.add_parser("duplicates", help="pairs of clips that look and sound alike, by embeddings")
+    about = "pairs of clips that look and sound alike, by embeddings"
+    duplicates = commands.add_parser("duplicates", parents=[SAID], help=about)
     files = "file of majorscore benchmark; of two files, the pairs between them"
     duplicates.add_argument("embeddings", type=Path, nargs="+", metavar="EMBEDDINGS", help=files)
     limit = "smallest cosine of each modality; unrelated clips have other cosines with each encoder"
@@ -20,7 +23,8 @@ def add_commands(commands: Any) -> None:
     duplicates.add_argument("--modalities", nargs="+", default=["video", "audio"], help=modalities)
     add_format(duplicates)
     duplicates.set_defaults(run=_duplicates)
-    overlap = commands.add_parser("overlap", help="clips of test lists that are in training lists, by id")
+    about = "clips of test lists that are in training lists, by id"
+    overlap = commands.add_parser("overlap", parents=[SAID], help=about)
     lists = "manifests, or NAME=MANIFEST (default name: what tells the paths apart)"
     for side in ("test", "train"):
         overlap.add_argument(f"--{side}", nargs="+", required=True, metavar="MANIFEST", help=lists)
@@ -30,7 +34,8 @@ def add_commands(commands: Any) -> None:
     overlap.set_defaults(run=_overlap)
 
 
-def _duplicates(options: argparse.Namespace) -> int:
+def _duplicates(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(dict.fromkeys(("pandas", "safetensors"), "evaluation"))
     from torchmetrics_majorscore.tables.duplicates import list_duplicates
     from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
@@ -38,16 +43,17 @@ def _duplicates(options: argparse.Namespace) -> int:
         raise ValueError(f"Expected one or two files of embeddings, got {len(options.embeddings)}.")
     files = [ClipEmbeddings.load(path) for path in options.embeddings]
     pairs = list_duplicates(*files, threshold=options.threshold, names=options.modalities)
-    print_table(pairs, options.format)
+    out.table("pairs", pairs)
     found = [pairs["other"].nunique(), len(files[-1].ids)]
-    notes = [
+    out.record(clips=found[1], in_other=found[0], threshold=options.threshold)
+    out.notes(
         f"{len(pairs)} pairs; {found[0]} of {found[1]} clips stand in the column other: without them, none is left."
-    ]
-    print_notes([*notes, *origin(files[0].signature)], options.format)
-    return 0
+    )
+    out.origin(files[0].signature)
+    return DONE
 
 
-def _overlap(options: argparse.Namespace) -> int:
+def _overlap(options: argparse.Namespace, out: Output) -> int:
     from torchmetrics_majorscore.media import read_manifest
     from torchmetrics_majorscore.tables.overlap import list_overlaps
 
@@ -55,5 +61,5 @@ def _overlap(options: argparse.Namespace) -> int:
         {name: [entry.id for entry in read_manifest(path)] for name, path in name_tables(side).items()}
         for side in (options.test, options.train)
     )
-    print_table(list_overlaps(test, train, options.pattern), options.format)
-    return 0
+    out.table("overlaps", list_overlaps(test, train, options.pattern))
+    return DONE

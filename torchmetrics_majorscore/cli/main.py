@@ -1,10 +1,14 @@
 """The command ``majorscore``: parse, call, print."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from torchmetrics_majorscore.cli import benchmark, duplicates, ratings, report, score, tables, training, weights
+from torchmetrics_majorscore.cli.ending import EPILOG, INTERRUPTED, end
+from torchmetrics_majorscore.cli.printing import Output
+from torchmetrics_majorscore.cli.progress import Progress
 
 GROUPS = (training, score, benchmark, tables, ratings, report, duplicates, weights)
 
@@ -22,26 +26,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: command line; None for the process's own.
+        arguments: command line; None for the process's own, which is left at once if it was interrupted.
 
     Returns:
-        0 if all is well, 1 if a clip failed or weights differ, 2 if nothing could be done.
+        The exit code, see :mod:`.ending`.
     """
     options = _parser().parse_args(arguments)
-    try:
-        code: int = options.run(options)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"majorscore: {error}\n")
-        return 2
+    with Progress(options.command, options.quiet, options.verbose) as progress:
+        code = end(options.run, options, Output(options, progress))
+    if code == INTERRUPTED and arguments is None:
+        sys.stderr.flush()
+        os._exit(code)  # at its end, the interpreter would wait for the clips that workers decode
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="majorscore", description="Score how well generated audio fits its video and caption."
+        prog="majorscore",
+        description="Score how well generated audio fits its video and caption.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(required=True)
+    parser.set_defaults(again="the same command begins anew.")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for group in GROUPS:
         group.add_commands(commands)
     return parser

@@ -3,7 +3,27 @@
 import argparse
 from typing import Any
 
+from torchmetrics_majorscore.cli.progress import stage
+
 JOINT = ("c-mcr", "c-mcr-tiny")
+
+
+ENCODING = {"av": "media", "ftfy": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
+"""What every command that encodes clips needs, for :func:`.needs_extras`."""
+
+
+def _said() -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False)
+    how = parent.add_argument_group("output")
+    loudness = how.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="only errors, and results that were asked for")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="also what is loaded, and how long it took")
+    how.add_argument("--json", action="store_true", help="print one JSON object with the same numbers instead of text")
+    return parent
+
+
+SAID = _said()
+"""Parent of the parsers of all commands: how much they say."""
 
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +41,23 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
 
 
-def encoding(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the options of :func:`add_encoding` as :class:`.ScoreOptions` takes them."""
-    from torchmetrics_majorscore.encoders import load_encoder
+def encoding(options: argparse.Namespace, baseline: bool) -> dict[str, Any]:
+    """Give the options of :func:`add_encoding`, and the baseline, as :class:`.EncodeOptions` takes them.
+
+    Raises:
+        ValueError: what can be known to fail before anything heavy is imported.
+    """
+    if baseline and (options.encoder, options.weights) == ("c-mcr", "seeded"):
+        raise ValueError(
+            "Expected a folder of weights for the baseline, got 'seeded', which has no vocabulary of RoBERTa; write a "
+            "folder that has one with `majorscore weights seeded FOLDER`."
+        )
+    with stage("loading torch"):
+        from torchmetrics_majorscore.encoders import load_encoder
 
     own = {name: getattr(options, name) for name in ("weights", "pool", "precision")}
     rest = {name: getattr(options, name) for name in ("batch_size", "workers", "device")}
-    return {"encoder": load_encoder(options.encoder, **own), **rest}
+    return {"encoder": load_encoder(options.encoder, **own), "baseline": baseline, **rest}
 
 
 def add_several(command: Any) -> None:

@@ -1,18 +1,19 @@
 """``majorscore score``: the clips of a manifest to a table."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.cli.options import add_encoding, encoding
-from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.tables.read import MEANINGLESS
+from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
+from torchmetrics_majorscore.cli.files import check_file, naming
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
+from torchmetrics_majorscore.cli.printing import Output
+from torchmetrics_majorscore.extras import needs_extras
 
 
 def add_commands(commands: Any) -> None:
     """Register the command."""
-    score = commands.add_parser("score", help="score the clips of a manifest")
+    score = commands.add_parser("score", parents=[SAID], help="score the clips of a manifest")
     score.add_argument("manifest", type=Path, help="CSV, TSV or JSONL with id, video, audio, text; or a folder")
     score.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
     score.add_argument(
@@ -27,34 +28,39 @@ def add_commands(commands: Any) -> None:
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
     add_encoding(score)
-    score.set_defaults(run=_score)
+    score.set_defaults(run=_score, again="{output} keeps the finished rows; the same command continues there.")
 
 
-def _score(options: argparse.Namespace) -> int:
-    needs_extra("av", "media")
-    from tqdm import tqdm
-
+def _score(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING)
+    check_file(options.output)
     from torchmetrics_majorscore.media import read_manifest
-    from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 
     entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
+    if left_out := entries.describe_left_out():
+        out.record(left_out=entries.left_out)
+        out.notes(left_out)
+    encoded = encoding(options, options.baseline)
+    from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
+
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    own = {"baseline": options.baseline, "retry_failed": options.retry_failed}
-    how = ScoreOptions(pairs=pairs, **own, **encoding(options))
-    with tqdm(total=len(entries), unit="clip") as bar:
-        summary = score_clips(entries, options.output, how, bar.update)
-    _print_summary(summary, options.output, entries.describe_left_out())
-    return 1 if summary["failed"] else 0
+    how = ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
+    with naming(options.output), out.progress.bar(len(entries), "clip") as advance:
+        summary = score_clips(entries, options.output, how, advance)
+    _print_summary(summary, options.output, out)
+    found = any(column["count"] for column in summary["columns"].values())
+    return (PARTLY if summary["failed"] else DONE) if found else NOTHING
 
 
-def _print_summary(summary: dict[str, Any], path: Path, left_out: str) -> None:
-    lines = [f"{clip}: {reason}" for clip, reason in summary["failures"].items()]
-    lines += [
-        f"{name:24} {column['mean'] if column['count'] else float('nan'):9.4f}   mean of {column['count']} clips"
-        for name, column in summary["columns"].items()
-    ]
-    lines += [f"signature: {summary['signature']}", f"written: {path} and {path.with_suffix('.json')}"]
-    lines += [left_out] if left_out else []
-    lines += [MEANINGLESS] if summary["seeded"] else []
-    lines.append(f"{summary['failed']} of {summary['clips']} clips failed, in whole or in part.")
-    sys.stdout.write("\n".join(lines) + "\n")
+def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> None:
+    written = [path, path.with_suffix(".json")]
+    out.record(**summary, written=written)
+    out.notes(
+        *(
+            f"{name:24} {column['mean'] if column['count'] else float('nan'):9.4f}   mean of {column['count']} clips"
+            for name, column in summary["columns"].items()
+        )
+    )
+    out.origin(summary["signature"])
+    out.notes(f"written: {' and '.join(map(str, written))}")
+    out.failures(summary["failures"], summary["clips"], f"in the column error of {path}")

@@ -1,11 +1,17 @@
 """``majorscore demo``, ``world``, ``connect`` and ``train-tiny``: the embedded world and joint spaces of one's own."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.cli.ending import DONE
+from torchmetrics_majorscore.cli.files import check_folder
+from torchmetrics_majorscore.cli.options import ENCODING, SAID
+from torchmetrics_majorscore.cli.printing import Output
+from torchmetrics_majorscore.cli.progress import stage
+from torchmetrics_majorscore.extras import needs_extra, needs_extras
+
+LIGHTNING = {"lightning": "lightning"}
 
 
 def add_commands(commands: Any) -> None:
@@ -15,7 +21,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    demo = commands.add_parser("demo", help="score an embedded world and train a small video-to-audio model on it")
+    about = "score an embedded world and train a small video-to-audio model on it"
+    demo = commands.add_parser("demo", parents=[SAID], help=about)
     demo.add_argument(
         "-o", "--output", type=Path, default=Path("majorscore-demo"), help="folder (default: %(default)s)"
     )
@@ -23,56 +30,68 @@ def _add_demo(commands: Any) -> None:
     demo.set_defaults(run=_demo)
 
 
-def _demo(options: argparse.Namespace) -> int:
-    for package, extra in (("open_clip", "cmcr"), ("lightning", "lightning"), ("av", "media")):
-        needs_extra(package, extra)
-    from torchmetrics_majorscore.demo import DemoOptions, run_demo
+def _demo(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING | LIGHTNING | dict.fromkeys(("matplotlib", "scipy"), "evaluation"))
+    check_folder(options.output)
+    with stage("loading torch and Lightning"):
+        from torchmetrics_majorscore.demo import DemoOptions, run_demo
 
-    def say(line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-
-    run_demo(options.output, DemoOptions(seed=options.seed), say)
-    return 0
+    demo = DemoOptions(seed=options.seed)
+    with out.progress.bar(demo.work, "clip") as advance:
+        numbers = run_demo(options.output, demo, out.result, advance)
+    out.record(numbers=numbers, written=options.output)
+    return DONE
 
 
 def _add_training(commands: Any) -> None:
-    connect = commands.add_parser("connect", help="train C-MCR heads between two frozen encoders that share text")
+    about = "train C-MCR heads between two frozen encoders that share text"
+    connect = commands.add_parser("connect", parents=[SAID], help=about)
     connect.add_argument("config", type=Path, help="YAML, see docs/connect.yaml")
-    connect.set_defaults(run=_connect)
-    tiny = commands.add_parser("train-tiny", help="train c-mcr-tiny on the embedded world, from its seed")
+    connect.set_defaults(run=_connect, again="embeddings that were finished are kept, and found by the same command.")
+    about = "train c-mcr-tiny on the embedded world, from its seed"
+    tiny = commands.add_parser("train-tiny", parents=[SAID], help=about)
     tiny.add_argument("folder", type=Path, help="gets the bundle; use it with weights=FOLDER")
     tiny.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
     tiny.set_defaults(run=_train_tiny)
-    world = commands.add_parser("world", help="write scenes of the embedded world: a contact sheet and videos")
+    about = "write scenes of the embedded world: a contact sheet and videos"
+    world = commands.add_parser("world", parents=[SAID], help=about)
     world.add_argument("folder", type=Path)
     world.add_argument("--count", type=int, default=24, help="scenes (default: %(default)s)")
     world.add_argument("--seed", type=int, default=0, help="of the scenes (default: %(default)s)")
     world.set_defaults(run=_world)
 
 
-def _connect(options: argparse.Namespace) -> int:
-    needs_extra("lightning", "lightning")
-    from torchmetrics_majorscore.training.memories import connect
+def _connect(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING | LIGHTNING)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.training.memories import connect
 
-    sys.stdout.write(f"{connect(options.config)}\n")
-    return 0
+    written = connect(options.config)
+    out.record(written=written)
+    out.notes(str(written))
+    return DONE
 
 
-def _train_tiny(options: argparse.Namespace) -> int:
-    needs_extra("lightning", "lightning")
-    from torchmetrics_majorscore.training.bundle import BundleOptions, train_bundle
+def _train_tiny(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING | LIGHTNING)
+    check_folder(options.folder)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.training.bundle import BundleOptions, train_bundle
 
     train_bundle(options.folder, BundleOptions(seed=options.seed))
-    sys.stdout.write(
-        f"{options.folder} holds the bundle: use it with --encoder c-mcr-tiny --weights {options.folder}\n"
-    )
-    return 0
+    out.record(written=options.folder)
+    out.notes(f"{options.folder} holds the bundle: use it with --encoder c-mcr-tiny --weights {options.folder}")
+    return DONE
 
 
-def _world(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.training.world.view import write_world
+def _world(options: argparse.Namespace, out: Output) -> int:
+    needs_extra("av", "media")
+    check_folder(options.folder)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.training.world.view import write_world
 
-    for path in write_world(options.folder, options.count, options.seed):
-        sys.stdout.write(f"{path}\n")
-    return 0
+    with out.progress.bar(options.count, "scene") as advance:
+        written = write_world(options.folder, options.count, options.seed, advance)
+    out.record(written=written)
+    out.notes(*map(str, written))
+    return DONE

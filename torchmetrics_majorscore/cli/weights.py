@@ -1,60 +1,84 @@
 """``majorscore weights``: checkpoints converted, verified, written with seeded numbers."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.cli.ending import DONE, PARTLY
+from torchmetrics_majorscore.cli.files import check_folder
+from torchmetrics_majorscore.cli.options import ENCODING, SAID
+from torchmetrics_majorscore.cli.printing import Output
+from torchmetrics_majorscore.cli.progress import stage
+from torchmetrics_majorscore.extras import needs_extra, needs_extras
 from torchmetrics_majorscore.tables.read import MEANINGLESS
 
 
 def add_commands(commands: Any) -> None:
-    """Register the commands."""
+    """Register the command."""
     weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
-    _add_weights(weights.add_subparsers(required=True))
+    _add_weights(weights.add_subparsers(required=True, metavar="COMMAND"))
 
 
 def _add_weights(commands: Any) -> None:
-    convert = commands.add_parser("convert", help="write a pickled checkpoint's tensors to safetensors, beside it")
+    about = "write a pickled checkpoint's tensors to safetensors, beside it"
+    convert = commands.add_parser("convert", parents=[SAID], help=about)
     convert.add_argument("checkpoints", type=Path, nargs="+", help=".pt files")
     convert.set_defaults(run=_convert)
-    verify = commands.add_parser("verify", help="compare with the table in the C-MCR README")
+    verify = commands.add_parser("verify", parents=[SAID], help="compare with the table in the C-MCR README")
     verify.add_argument("--weights", help="folder of checkpoints (default: download)")
     verify.add_argument("--samples", type=Path, help="folder with the three images and sounds (default: download)")
     verify.set_defaults(run=_verify)
-    seeded = commands.add_parser("seeded", help="write random weights in the public layouts, to try the loaders")
+    about = "write random weights in the public layouts, to try the loaders"
+    seeded = commands.add_parser("seeded", parents=[SAID], help=about)
     seeded.add_argument("folder", type=Path, help="gets 1.2 GB")
     seeded.set_defaults(run=_seeded)
 
 
-def _convert(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.encoders.checkpoints import convert
-
+def _convert(options: argparse.Namespace, out: Output) -> int:
+    needs_extra("safetensors", "cmcr")
     for checkpoint in options.checkpoints:
-        sys.stdout.write(f"{convert(checkpoint)}\n")
-    return 0
+        check_folder(checkpoint.parent)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.encoders.checkpoints import convert
+
+    written = []
+    for checkpoint in options.checkpoints:
+        with stage(f"converting {checkpoint}"):
+            written.append(convert(checkpoint))
+        out.notes(str(written[-1]))
+    out.record(written=written)
+    return DONE
 
 
-def _verify(options: argparse.Namespace) -> int:
-    needs_extra("av", "media")
-    from torchmetrics_majorscore.scoring.verify import TOLERANCE, verify_weights
+def _verify(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.scoring.verify import TOLERANCE, verify_weights
 
-    results = verify_weights(options.weights, options.samples)
+    with stage("encoding the samples"):
+        results = verify_weights(options.weights, options.samples)
     for name, (ours, difference) in results.items():
         rows = " | ".join(" ".join(f"{value:.4f}" for value in row) for row in ours.tolist())
-        sys.stdout.write(f"{name}: {rows}   largest difference {difference:.4f}\n")
+        out.result(f"{name}: {rows}   largest difference {difference:.4f}")
+        out.record(**{name: {"ours": ours.tolist(), "largest_difference": difference}})
     fits = all(difference <= TOLERANCE for _, difference in results.values())
-    if str(options.weights) == "seeded" or (Path(options.weights or ".") / "SEEDED").is_file():
-        sys.stdout.write(f"{MEANINGLESS}\n")
+    seeded = str(options.weights) == "seeded" or (Path(options.weights or ".") / "SEEDED").is_file()
+    if seeded:
+        out.result(MEANINGLESS)
+    out.record(fits=fits, tolerance=TOLERANCE, seeded=seeded)
     verdict = "the weights give" if fits else "the weights do not give"
-    sys.stdout.write(f"{verdict} the published table (tolerance {TOLERANCE}).\n")
-    return 0 if fits else 1
+    out.result(f"{verdict} the published table (tolerance {TOLERANCE}).")
+    return DONE if fits else PARTLY
 
 
-def _seeded(options: argparse.Namespace) -> int:
-    from torchmetrics_majorscore.encoders.seeded import write_seeded
+def _seeded(options: argparse.Namespace, out: Output) -> int:
+    needs_extras({"safetensors": "cmcr", "transformers": "cmcr"})
+    check_folder(options.folder)
+    with stage("loading torch"):
+        from torchmetrics_majorscore.encoders.seeded import write_seeded
 
-    write_seeded(options.folder)
-    sys.stdout.write(f"{options.folder} holds seeded weights. {MEANINGLESS}\n")
-    return 0
+    with stage("writing seeded weights"):
+        write_seeded(options.folder)
+    out.record(written=options.folder)
+    out.notes(f"{options.folder} holds seeded weights. {MEANINGLESS}")
+    return DONE

@@ -63,7 +63,7 @@ class VideoToAudio(LightningModule):
         )
         self.vocoder = Vocoder()
         self.clip = load_encoder("clip-tiny")
-        self.majorscore = MAJORScore(encoder="c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=fps)
+        self.majorscore = MAJORScore(encoder="c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=fps, cache_conditions=True)
 
     def look_at(self, seen: Tensor) -> Tensor:
         """Map embeddings of frames (B, T, D) to unit vectors (B, DIM)."""

@@ -2,34 +2,32 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from torchmetrics_majorscore.demo.generator import VideoToAudio, see
-from torchmetrics_majorscore.demo.voice import SAMPLE_RATE, Vocoder, fold
-from torchmetrics_majorscore.encoders import load_encoder
+from torchmetrics_majorscore.demo.clips import AT_ONCE, FPS, Clips, Pairs
+from torchmetrics_majorscore.demo.encoded import Encoded, encode, encode_clips
+from torchmetrics_majorscore.demo.findings import find
+from torchmetrics_majorscore.demo.generator import VideoToAudio
+from torchmetrics_majorscore.demo.voice import SAMPLE_RATE
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.functional import major_score
-from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
-from torchmetrics_majorscore.statistics.consistency import compare, derange
-from torchmetrics_majorscore.training.world.captions import caption
-from torchmetrics_majorscore.training.world.scene import COMBINATIONS, Scene, Split, draw_scenes, unseen
+from torchmetrics_majorscore.statistics.consistency import derange
+from torchmetrics_majorscore.training.world.scene import COMBINATIONS, Scene, draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import render_frames
-from torchmetrics_majorscore.training.world.sound import render_sounds
 from torchmetrics_majorscore.training.world.view import write_mp4
 
-FPS = 4.0
-RAW: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "fps": FPS}
-BATCH = 16
-TRAINING_BATCH = 128
-RENDERED_AT_ONCE = 64
+LOGGER = logging.getLogger(__name__)
+SHOWN_FPS = 8.0
+TRAINING_BATCH = 96
 
 
 @dataclass(frozen=True)
@@ -40,141 +38,105 @@ class DemoOptions:
         renders: training scenes of each of the 144 training combinations.
         epochs: of the generator.
         every: epochs between two validations of it.
-        validated: held-out scenes in the validation of the generator.
+        validated: scenes that choose the generator's epoch, and as many others that test it.
         clips: scenes whose videos are written.
         seed: of scenes, weights and batches.
     """
 
-    renders: int = 8
+    renders: int = 6
     epochs: int = 24
-    every: int = 3
-    validated: int = 48
+    every: int = 4
+    validated: int = 32
     clips: int = 4
     seed: int = 0
 
-
-class Pairs(Dataset[dict[str, Tensor]]):
-    """What the generator learns from: of each scene what CLIP sees in it, the period of its sound, and its rate.
-
-    Args:
-        scenes: what to render.
-    """
-
-    def __init__(self, scenes: Sequence[Scene]) -> None:
-        clip, vocoder, parts = load_encoder("clip-tiny"), Vocoder(), []
-        for at in range(0, len(scenes), RENDERED_AT_ONCE):
-            part = scenes[at : at + RENDERED_AT_ONCE]
-            parts.append((see(clip, render_frames(part)), *fold(vocoder.analyse(render_sounds(part)))))
-        self.seen, self.periods, self.rates = (torch.cat(column) for column in zip(*parts, strict=True))
-
-    def __len__(self) -> int:
-        return len(self.rates)
-
-    def __getitem__(self, row: int) -> dict[str, Tensor]:
-        return {"seen": self.seen[row], "periods": self.periods[row], "rates": self.rates[row]}
+    @property
+    def work(self) -> int:
+        """How often :func:`run_demo` calls ``advance``: for each scene that is rendered, and each sound generated."""
+        rendered = len(COMBINATIONS) + self.validated + len(unseen("train")) * self.renders
+        return rendered + (self.epochs // self.every + 2) * self.validated
 
 
-class Clips(Dataset[dict[str, Any]]):
-    """Rendered scenes as samples of a validation run.
-
-    Args:
-        scenes: what to render.
-        split: whose wordings the captions have.
-    """
-
-    def __init__(self, scenes: Sequence[Scene], split: Split) -> None:
-        self.frames = render_frames(scenes, FPS)
-        self.audio = render_sounds(scenes)
-        self.text = [caption(scene, split) for scene in scenes]
-        self.ids = [scene.id for scene in scenes]
-        self.kinds = [scene.kind for scene in scenes]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"frames": self.frames[row], "audio": self.audio[row], "text": self.text[row], "id": self.ids[row]}
-
-
-def run_demo(folder: Path, options: DemoOptions, say: Callable[[str], object]) -> dict[str, float]:
+def run_demo(
+    folder: Path, options: DemoOptions, say: Callable[[str], object], advance: Callable[[], object] = lambda: None
+) -> dict[str, float]:
     """Render, score, train, and write what came out.
 
     Args:
-        folder: gets ``demo.png``, and a video with generated and one with true audio of
-            some scenes.
+        folder: gets ``demo.png``, and of some test scenes a video with generated and one with true audio.
         options: how long.
         say: called with each line to show.
+        advance: called ``options.work`` times.
 
     Returns:
-        MAJORScore of shuffled, generated and true audio, and the share of the gap between the first and the last that
-        the generator closed.
+        The numbers that are said: those of :func:`.findings.find`; ``shuffled``, ``generated`` and ``true``, the
+        MAJORScore of test scenes with such audio; and ``closed``, the share of the gap between the first and the last
+        that the generator closed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    say("Rendering scenes of the embedded world ...")
-    everything = list(range(len(COMBINATIONS)))
-    held_out = Clips(draw_scenes(everything, options.seed, "test"), "test")
-    _show_discrimination(held_out, say)
+    LOGGER.info("rendering held-out scenes")
+    held_out = Clips(draw_scenes(range(len(COMBINATIONS)), options.seed, "test"), "test", advance)
+    encoded = encode_clips(held_out)
+    numbers = find(encoded, held_out, options.seed, say)
+    LOGGER.info("rendering scenes to learn from")
+    rows = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(options.seed)).tolist()
+    chosen, tested = rows[: options.validated], rows[-options.validated :]
+    validation = Clips(draw_scenes(chosen, options.seed, "validation"), "validation", advance)
     scenes = [number for number in unseen("train") for _ in range(options.renders)]
-    training = Pairs(draw_scenes(scenes, 900 + options.seed, "train"))
-    rows = torch.randperm(len(everything), generator=torch.Generator().manual_seed(options.seed))[: options.validated]
-    validation = torch.utils.data.Subset(held_out, rows.tolist())
-    say(f"Training a video-to-audio model on {len(training)} clips; its loss knows nothing of the metric ...")
-    generator, curve = _train(training, validation, options, say)
-    bounds = _bounds(held_out, rows.tolist())
-    untrained, trained = curve[0], curve[max(curve)]
-    scores = {**bounds, "generated": trained}
-    scores["closed"] = (scores["generated"] - bounds["shuffled"]) / (bounds["true"] - bounds["shuffled"])
+    training = Pairs(draw_scenes(scenes, 900 + options.seed, "train"), advance)
+    say(f"Training a video-to-audio model on {len(training)} clips; its loss knows nothing of the metric.")
+    generator, curve = _train(training, validation, options, say, advance)
+    LOGGER.info("generating sounds of test scenes")
+    audio = generate(generator, held_out.frames[tested], advance)
+    scores = bounds(encoded.take(tested), [held_out.scenes[row].kind for row in tested])
+    scores["generated"] = mean(Encoded(encoded.take(tested).vectors | encode(audio=audio)))
+    scores["closed"] = (scores["generated"] - scores["shuffled"]) / (scores["true"] - scores["shuffled"])
     say(
-        f"val/majorscore: {bounds['shuffled']:.3f} for shuffled audio, {untrained:.3f} before training, "
-        f"{trained:.3f} after it, {bounds['true']:.3f} for the true audio: {scores['closed']:.0%} of the gap closed."
+        f"{len(tested)} other scenes, MAJORScore: {scores['shuffled']:.3f} with shuffled audio, "
+        f"{scores['generated']:.3f} with generated, {scores['true']:.3f} with the true one: "
+        f"{scores['closed']:.0%} of the gap closed."
     )
-    written = [_plot(folder / "demo.png", curve, bounds), *_write_clips(folder, generator, held_out, rows, options)]
+    limits = bounds(encode_clips(validation), [scene.kind for scene in validation.scenes])
+    written = [_plot(folder / "demo.png", curve, limits, len(validation))]
+    for row, made in list(zip(tested, audio, strict=True))[: options.clips]:
+        written += _write_clips(folder, held_out.scenes[row], {"generated": made, "true": held_out.audio[row]})
     say("Written: " + ", ".join(str(path) for path in written))
-    return scores
+    return numbers | scores
 
 
-def score(clips: Clips, rows: Sequence[int], texts: Sequence[int], sounds: Sequence[int], metric: Any) -> Tensor:
-    """Give the MAJORScore of each row with the caption and the sound of other rows; (N,)."""
-    metric.reset()
-    parts = (torch.split(torch.tensor(part), BATCH) for part in (rows, texts, sounds))
-    for video, text, sound in zip(*parts, strict=True):
-        metric.update(
-            video=clips.frames[video], text=[clips.text[row] for row in text], audio=clips.audio[sound],
-            ids=[clips.ids[row] for row in video],
-        )  # fmt: skip
-    columns = metric.rows()
-    return major_score(torch.stack([columns["video-text"], columns["text-audio"]], dim=-1), "average")
+def mean(encoded: Encoded) -> float:
+    """Give the MAJORScore of clips."""
+    return encoded.majorscore().mean().item()
 
 
-def _show_discrimination(clips: Clips, say: Callable[[str], object]) -> None:
-    order, rows = derange(clips.kinds, seed=0), range(len(clips))
-    metrics = {
-        "MAJORScore": MAJORScore(encoder="c-mcr-tiny", **RAW),
-        "CLIPCLAP": CLIPCLAPScore("average", "clip-tiny", "clap-tiny", **RAW),
-    }
-    say(f"{len(clips)} held-out scenes, with their own captions and with those of another kind of object:")
-    for name, metric in metrics.items():
-        own, other = score(clips, rows, rows, rows, metric), score(clips, rows, order, rows, metric)
-        found = compare(own.double().numpy(), other.double().numpy())
-        say(
-            f"  {name:10}  consistent {own.mean():6.3f}   mispaired {other.mean():6.3f}   AUROC "
-            f"{found['auroc'].value:.3f} [{found['auroc'].low:.3f}, {found['auroc'].high:.3f}]"
-        )
+def bounds(encoded: Encoded, kinds: Sequence[str]) -> dict[str, float]:
+    """Give the MAJORScore of clips with the sounds of other kinds of objects, and with their own."""
+    return {"shuffled": mean(encoded.with_other("audio", derange(kinds, seed=0))), "true": mean(encoded)}
 
 
-def _bounds(clips: Clips, rows: Sequence[int]) -> dict[str, float]:
-    order = derange([clips.kinds[row] for row in rows], seed=0)
-    metric = MAJORScore(encoder="c-mcr-tiny", **RAW)
-    sounds = {"shuffled": [rows[row] for row in order], "true": rows}
-    return {name: score(clips, rows, rows, audio, metric).mean().item() for name, audio in sounds.items()}
+def generate(generator: VideoToAudio, frames: Tensor, advance: Callable[[], object]) -> Tensor:
+    """Generate sounds for videos (N, T, 3, H, W): waveforms (N, S)."""
+    generator = generator.eval().cpu()
+    sounds = []
+    with torch.no_grad():
+        for part in torch.split(frames, AT_ONCE):
+            sounds.append(generator(part))
+            for _ in part:
+                advance()
+    return torch.cat(sounds)
 
 
 class _Curve(Callback):
     """Keep val/majorscore after each validated epoch, and say it; 0 is before training."""
 
-    def __init__(self, say: Callable[[str], object]) -> None:
+    def __init__(self, say: Callable[[str], object], advance: Callable[[], object]) -> None:
         self.say = say
+        self.advance = advance
         self.values: dict[int, float] = {}
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        for _ in batch[1]["id"]:
+            self.advance()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics["val/majorscore"])
@@ -184,51 +146,60 @@ class _Curve(Callback):
 
 
 def _train(
-    training: Pairs, validation: Dataset[dict[str, Any]], options: DemoOptions, say: Callable[[str], object]
+    training: Pairs,
+    validation: Clips,
+    options: DemoOptions,
+    say: Callable[[str], object],
+    advance: Callable[[], object],
 ) -> tuple[VideoToAudio, dict[int, float]]:
+    """Train the generator, and give it as it was at its best validation, with the whole curve."""
     torch.manual_seed(options.seed)
     batches = DataLoader(training, TRAINING_BATCH, shuffle=True, drop_last=True)
-    held_out = DataLoader(validation, BATCH)
-    curve = _Curve(say)
+    held_out = DataLoader(validation, AT_ONCE)
+    curve = _Curve(say, advance)
     generator = VideoToAudio(training.periods, training.rates, FPS, steps=options.epochs * len(batches))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement between our lines
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), TemporaryDirectory() as folder:
         # torch's deprecation inside Lightning 2.6, and its advice on workers, of which tensors in memory need none.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         warnings.filterwarnings("ignore", ".*does not have many workers")
+        best = ModelCheckpoint(folder, "best", monitor="val/majorscore", mode="max", save_weights_only=True)
         trainer = Trainer(
             max_epochs=options.epochs, check_val_every_n_epoch=options.every, accelerator="auto", devices=1,
-            logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
-            num_sanity_val_steps=0, callbacks=[curve],
+            logger=False, enable_model_summary=False, enable_progress_bar=False,
+            num_sanity_val_steps=0, callbacks=[curve, best],
         )  # fmt: skip
         trainer.validate(generator, held_out, verbose=False)
         trainer.fit(generator, batches, held_out)
+        kept = torch.load(best.best_model_path, weights_only=True)
+    generator.load_state_dict(kept["state_dict"])
+    say(f"  kept: epoch {kept['epoch'] + 1}, the best of these")
     return generator, curve.values
 
 
-def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float]) -> Path:
+def _plot(path: Path, curve: dict[int, float], bounds: dict[str, float], count: int) -> Path:
     needs_extra("matplotlib", "all")
     from matplotlib.figure import Figure
 
+    from torchmetrics_majorscore.report.figures import COLORS
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(list(curve), list(curve.values()), marker="o", label="generated audio")
-    for (name, value), colour in zip(bounds.items(), ("tab:red", "tab:green"), strict=True):
-        axes.axhline(value, linestyle="--", color=colour, label=f"{name} audio")
-    axes.set(xlabel="epoch", ylabel="val/majorscore", title="A video-to-audio model learns the embedded world")
-    axes.legend()
+    axes.plot(list(curve), list(curve.values()), color=COLORS[0], marker="o", label="generated audio")
+    for (name, value), color, line in zip(bounds.items(), COLORS[1:], (":", "--"), strict=False):
+        axes.axhline(value, linestyle=line, color=color, label=f"{name} audio")
+    axes.set_xlabel("epoch (0 is before training)")
+    axes.set_ylabel(f"val/majorscore, mean of {count} validation clips")
+    figure.suptitle("A video-to-audio model learns the embedded world", fontsize="medium")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=150)
     return path
 
 
-def _write_clips(folder: Path, generator: VideoToAudio, clips: Clips, rows: Tensor, options: DemoOptions) -> list[Path]:
-    """Write the frames of some scenes with generated and with true audio."""
-    chosen = rows[: options.clips]
-    with torch.no_grad():
-        audio = generator.eval().cpu()(clips.frames[chosen])
-    paths = []
-    for row, made in zip(chosen.tolist(), audio, strict=True):
-        for name, waveform in (("generated", made), ("true", clips.audio[row])):
-            paths.append(folder / f"{clips.ids[row]}-{name}.mp4")
-            write_mp4(paths[-1], clips.frames[row], FPS, waveform, SAMPLE_RATE)
+def _write_clips(folder: Path, scene: Scene, sounds: Mapping[str, Tensor]) -> list[Path]:
+    """Write the frames of a scene with each of its sounds."""
+    (frames,) = render_frames([scene], SHOWN_FPS)
+    paths = [folder / f"{scene.id}-{name}.mp4" for name in sounds]
+    for path, waveform in zip(paths, sounds.values(), strict=True):
+        write_mp4(path, frames, SHOWN_FPS, waveform, SAMPLE_RATE)
     return paths

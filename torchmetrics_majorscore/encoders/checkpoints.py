@@ -23,6 +23,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, download, file_sha256
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.replace import replacing
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,30 @@ def convert(path: Path) -> Path:
     Raises:
         ValueError: the file holds no tensors.
     """
-    needs_extra("safetensors", "cmcr")
-    from safetensors.torch import save_file
-
     if path.suffix == ".safetensors":
         raise ValueError(f"Expected a pickled checkpoint to convert, got {path}.")
-    tensors = {name: tensor.contiguous() for name, tensor in read_tensors(path).items()}
     target = path.with_suffix(".safetensors")
-    save_file(tensors, target, metadata={"source": path.name, "source_sha256": file_sha256(path)})
+    write_tensors(target, read_tensors(path), {"source": path.name, "source_sha256": file_sha256(path)})
     return target
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all, with the mode that the umask gives.
+
+    Args:
+        path: of the file; its folder is made.
+        tensors: name to tensor.
+        metadata: texts in the file's header.
+
+    Raises:
+        OSError: it cannot be written; the file is named.
+    """
+    needs_extra("safetensors", "cmcr")
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as new:
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new, metadata)
+        except SafetensorError as error:  # a full disk, for example
+            raise OSError(f"Expected to write {path}, got: {error}.") from error

@@ -1,4 +1,4 @@
-"""CLIP ViT-B/32 through open_clip: frames and captions to unit vectors, with an optional head behind it.
+"""CLIP ViT-B/32: frames and captions to unit vectors, with an optional head behind it.
 
 Preparation of a frame, as Hugging Face's CLIP processor does it: the short side to 224 by an antialiased bicubic
 filter on 8-bit values, the long side cut off after the point; a 224 x 224 crop that starts at floor(excess / 2); values
@@ -16,15 +16,15 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.clip_network import build_vit_b_32
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
+from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
 from torchmetrics_majorscore.encoders.vit import embed_pixels
-from torchmetrics_majorscore.extras import needs_extra
 
-ARCHITECTURE = "ViT-B-32-quickgelu"  # OpenAI's weights are trained with QuickGELU; plain ViT-B-32 gives other numbers
 FRAMES_PER_CALL = 20
 TEXTS_PER_CALL = 8
 TOKEN_STEP = 8
@@ -49,10 +49,10 @@ class CLIP(Tower):
     """CLIP's two towers, frozen, with an optional head from CLIP's space into a joint space.
 
     Args:
-        network: open_clip's CLIP.
+        network: :class:`.CLIPNetwork`, or open_clip's ``CLIP``.
         head: maps unit vectors (N, 512) into the joint space, row by row; None for CLIP's own space.
         pool: mean over a video's frames behind the head (``"after_head"``) or in front of it (``"before_head"``).
-        tokenizer: open_clip's tokenizer; None for CLIP's own.
+        tokenizer: captions to tokens; None for CLIP's own.
         frames: size and scaling of the pictures.
     """
 
@@ -69,12 +69,10 @@ class CLIP(Tower):
         frames: FrameOptions | None = None,
     ) -> None:
         super().__init__()
-        from open_clip.tokenizer import SimpleTokenizer
-
         self.network: Any = network
         self.head = head or nn.Identity()
         self.pool = pool
-        self.tokenizer = tokenizer or SimpleTokenizer()
+        self.tokenizer = tokenizer or Tokenizer()
         self.frames = frames or FrameOptions()
         self.name = "clip"
         self.eval().requires_grad_(False)
@@ -115,7 +113,7 @@ class CLIP(Tower):
         """Encode captions as they are, without a prompt template.
 
         Args:
-            batch: captions; over 77 tokens they are cut, as open_clip does, see :meth:`remark_text`.
+            batch: captions; over 77 tokens they are cut, see :meth:`remark_text`.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
@@ -154,11 +152,11 @@ def encode_captions(
     project: Callable[[Tensor], Tensor],
     running: Callable[[], AbstractContextManager[None]],
 ) -> Tensor:
-    """Encode captions with the text tower of open_clip's CLIP, each in the shape of its own length.
+    """Encode captions with CLIP's text tower, each in the shape of its own length.
 
     Args:
-        network: has the parts of open_clip's text tower.
-        tokenizer: open_clip's.
+        network: :class:`.TextTower`, or one of open_clip's.
+        tokenizer: captions to tokens.
         batch: captions; over the tokenizer's length they are cut, see :func:`remark_cut`.
         project: what unit vectors (N, D) go through, row by row.
         running: what the network runs within, see :meth:`.precision.Tower.running`.
@@ -182,7 +180,7 @@ def encode_captions(
 
 
 def remark_cut(tokenizer: Any, batch: Sequence[str]) -> dict[int, str]:
-    """Say which captions open_clip's tokenizer cuts: place in the batch to remark."""
+    """Say which captions the tokenizer cuts: place in the batch to remark."""
     longest = tokenizer.context_length
     needed = {place: len(tokenizer.encode(text)) + 2 for place, text in enumerate(batch)}
     return {place: f"has {count} tokens and is cut to {longest}" for place, count in needed.items() if count > longest}
@@ -212,11 +210,8 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths
 
 
 def load_network(weights: Weights) -> nn.Module:
-    """Build open_clip's ViT-B-32-quickgelu and load a checkpoint in open_clip's or Hugging Face's layout."""
-    needs_extra("open_clip", "cmcr")
-    import open_clip
-
-    network: nn.Module = open_clip.CLIP(**open_clip.get_model_config(ARCHITECTURE))
+    """Build ViT-B/32 and load a checkpoint in open_clip's or Hugging Face's layout."""
+    network = build_vit_b_32()
     if weights.seeded and not weights.folder:
         seed_weights(network)
     else:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders import clap, clip, cmcr
 from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
-from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.checkpoints import Weights, write_tensors
 from torchmetrics_majorscore.encoders.htsat import HTSATOptions, WindowAttention, build_htsat
 from torchmetrics_majorscore.encoders.laion import AUDIO, to_laion
 from torchmetrics_majorscore.encoders.mel import mel_bands
@@ -31,15 +31,12 @@ def write_seeded(folder: Path, seed: int = 0) -> None:
         folder: made if it does not exist; files of the same names are replaced.
         seed: of the random numbers.
     """
-    needs_extra("safetensors", "cmcr")
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "SEEDED").touch()  # the loader then puts "-seeded" into the encoder's name
     _write_roberta(folder / "roberta-base")
     source = Weights("seeded", seeded=True)
     with clean_build():
-        save_file(_seeded(clip.load_network(source), seed), folder / "open_clip_model.safetensors")
+        write_tensors(folder / "open_clip_model.safetensors", _seeded(clip.load_network(source), seed))
         torch.save(_seeded(cmcr.load_heads(source), seed), folder / "clap_clip.pt")
         towers = _seeded(clap.load_network(source, with_text=True), seed)
         torch.save(_as_laion_clap(towers, seed), folder / "630k-fusion-best.pt")

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +18,13 @@ from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clap import CLAP
 from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions, remark_cut
+from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, TextTower
 from torchmetrics_majorscore.encoders.cmcr import CMCR, Heads
 from torchmetrics_majorscore.encoders.mel import MelOptions
+from torchmetrics_majorscore.encoders.resnet import ResNet
 from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
-from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
 
 Config = dict[str, Any]
 
@@ -64,7 +65,7 @@ class TinyCLIP(CLIP):
 
 
 class TinyCLAP(CLAP):
-    """CLAP with a :class:`MelNetwork` and open_clip's text tower; ``network`` has the parts ``audio`` and ``text``."""
+    """CLAP with a :class:`MelNetwork` and CLIP's text tower; ``network`` has the parts ``audio`` and ``text``."""
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions, see :func:`.clip.encode_captions`; in CLAP's own space, or the joint one with a head."""
@@ -133,46 +134,30 @@ def read_config(weights: Weights) -> Config:
     return config
 
 
-def cut_tokenizer(merges: Path, length: int) -> Any:
-    """Build open_clip's tokenizer with the merges of a file alone, for captions of up to ``length`` tokens."""
-    needs_extra("open_clip", "cmcr")
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer(str(merges), context_length=length)
-
-
-def build_clip(config: Config) -> nn.Module:
-    """Build the small CLIP of a config, with the weights of a new network."""
-    needs_extra("open_clip", "cmcr")
-    import open_clip
-
-    network: nn.Module = open_clip.CLIP(config["dim"], config["vision"], config["text"])
-    return network
+def build_clip(config: Config) -> CLIPNetwork:
+    """Build the small CLIP of a config; the weights are to be loaded."""
+    return CLIPNetwork(ResNet(config["dim"], **config["vision"]), config["dim"], config["text"])
 
 
 def build_clap(config: Config) -> nn.Module:
-    """Build the small CLAP of a config, with the weights of a new network."""
-    needs_extra("open_clip", "cmcr")
-    from open_clip.transformer import TextTransformer
-
-    text = config["text"]
+    """Build the small CLAP of a config; the weights are to be loaded."""
     network = nn.Module()
     network.audio = MelNetwork(config["channels"], config["dim"])
-    network.text = TextTransformer(output_dim=config["dim"], **text)
+    network.text = TextTower(config["dim"], **config["text"])
     return network
 
 
 def _clip(weights: Weights, config: Config, head: nn.Module | None, pool: Pool) -> TinyCLIP:
     network = build_clip(config["clip"])
     load_strictly(network, weights.read("clip.safetensors"), weights.path("clip.safetensors").name)
-    tokenizer = cut_tokenizer(weights.path("merges.txt.gz"), config["clip"]["text"]["context_length"])
+    tokenizer = Tokenizer(weights.path("merges.txt.gz"), config["clip"]["text"]["context_length"])
     return TinyCLIP(network, head, pool, tokenizer, FrameOptions(**config["frames"]))
 
 
 def _clap(weights: Weights, config: Config, head: nn.Module | None) -> TinyCLAP:
     network = build_clap(config["clap"])
     load_strictly(network, weights.read("clap.safetensors"), weights.path("clap.safetensors").name)
-    tokenizer = cut_tokenizer(weights.path("merges.txt.gz"), config["clap"]["text"]["context_length"])
+    tokenizer = Tokenizer(weights.path("merges.txt.gz"), config["clap"]["text"]["context_length"])
     return TinyCLAP(network, head, tokenizer, MelOptions(**config["mel"]))
 
 

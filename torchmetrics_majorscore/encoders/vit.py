@@ -1,4 +1,4 @@
-"""CLIP's image tower, run over open_clip's modules: of the last block, only what the embedding is read from.
+"""CLIP's image tower, run over its modules: of the last block, only what the embedding is read from.
 
 The embedding is the first token behind the last block, in which the other tokens serve as keys and values alone: what
 their queries and their MLP would give is thrown away. Without it the tower takes 0.95 of the time (docs/speed.md).
@@ -17,7 +17,7 @@ def embed_pixels(network: Any, pixels: Tensor) -> Tensor:
     """Embed pictures as open_clip's ``VisionTransformer`` of CLIP does in eval mode.
 
     Args:
-        network: open_clip's ``VisionTransformer`` that pools by its first token.
+        network: :class:`.VisionTransformer`, or open_clip's that pools by its first token.
         pixels: normalised RGB, (B, 3, H, W) in the network's own size.
 
     Returns:

@@ -90,13 +90,14 @@ class SimilarityMetric(RowMetric):
                 ``compute``.
         """
         _refuse_resampling()
-        inputs = {name: batch for name, batch in inputs.items() if batch is not None}
+        given = self._given(inputs)
         names: bytes = bytes(8)
         if embeddings is None:
-            embeddings = self.encode(ids=ids, **inputs)
-            count = len(next(iter(inputs.values())))
+            self._require_pairs(given, ids)
+            embeddings = self.encode(ids=ids, **given)
+            count = len(next(iter(given.values())))
             names = weights_digest(space.encoder.name for space in self._spaces if space.encoder)
-        elif not inputs:
+        elif not given:
             count = check_embeddings(embeddings, [space.names for space in self._spaces])
         else:
             raise ValueError("Expected either raw inputs or embeddings, got both.")
@@ -120,6 +121,8 @@ class SimilarityMetric(RowMetric):
     def encode(self, *, ids: Sequence[int | str] | Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
         """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
 
+        A modality may be left out, whatever the pairs, to be encoded by itself: a caption of many sounds, say.
+
         Returns:
             What ``update(embeddings=...)`` takes: unit-norm embeddings, float32, (B, D), on the metric's device; NaN
             for a sample without a value, and no entry for a modality of which no sample has one.
@@ -130,29 +133,36 @@ class SimilarityMetric(RowMetric):
         encoders = [space.encoder for space in self._spaces if space.encoder]
         if len(encoders) < len(self._spaces):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
-        given = {name: batch for name, batch in inputs.items() if batch is not None}
-        absent = self._find_absent(given, ids)
+        given = self._given(inputs)
         with exact_float32(self.device):
             samples = check_inputs(given, self.rates, ids, quiet=self.nan_strategy == "ignore")
             if self.conditions:
-                samples |= self.conditions.take_in(samples, absent, ids, self.rates)
+                samples |= self.conditions.take_in(samples, self._recalled(given, ids), ids, self.rates)
             return {
                 space.prefix + modality: embedding
                 for space, encoder in zip(self._spaces, encoders, strict=True)
                 for modality, embedding in self._embed(encoder, space.modalities, samples).items()
             }
 
-    def _find_absent(self, given: Mapping[str, Any], ids: object) -> list[str]:
-        """Give the modalities that the pairs need and the batch lacks; raise for those that nobody can recall."""
-        known = list(dict.fromkeys(modality for space in self._spaces for modality in space.modalities))
+    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what is None; raise ValueError for what is no modality."""
+        known = dict.fromkeys(modality for space in self._spaces for modality in space.modalities)
+        given = {name: batch for name, batch in inputs.items() if batch is not None}
         if unknown := [name for name in given if name not in known]:
             raise ValueError(f"Expected inputs out of {', '.join(known)}, got {unknown[0]}.")
-        needed = list(dict.fromkeys(modality for pair in self._pairs for modality in pair))
-        absent = [modality for modality in needed if modality not in given]
-        recalled = self.conditions is not None and ids is not None
-        if lost := [name for name in absent if not (recalled and MODALITIES[name].condition)]:
+        return given
+
+    def _recalled(self, given: Mapping[str, Any], ids: object) -> list[str]:
+        """Give the modalities that the pairs need, the batch lacks, and the memory of conditions may have."""
+        needed = dict.fromkeys(modality for pair in self._pairs for modality in pair)
+        recalls = self.conditions is not None and ids is not None
+        return [name for name in needed if name not in given and recalls and MODALITIES[name].condition]
+
+    def _require_pairs(self, given: Mapping[str, Any], ids: object) -> None:
+        """Raise ValueError for a modality that the pairs need, if nobody can recall it."""
+        needed = dict.fromkeys(modality for pair in self._pairs for modality in pair)
+        if lost := [name for name in needed if name not in [*given, *self._recalled(given, ids)]]:
             raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {lost[0]}.")
-        return absent
 
     def _embed(
         self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]

@@ -1,5 +1,6 @@
 """FairScore as a torchmetrics metric."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -42,7 +43,6 @@ class FairScore(SimilarityMetric):
 
     higher_is_better = False
     plot_lower_bound = 0.0
-    plot_upper_bound = 2.0
 
     def __init__(
         self,
@@ -55,6 +55,12 @@ class FairScore(SimilarityMetric):
         super().__init__([joint_space(encoder, modalities)], pairs, **options)
         if len(self._pairs) < 2:
             raise ValueError(f"Expected at least two pairs to compare, got {self._pair_names}.")
+
+    @property
+    def plot_upper_bound(self) -> float:  # type: ignore[override]
+        """Highest possible value: half of the K similarities are -1 and half are 1; 2 for K = 2, 4/3 for K = 3."""
+        count = len(self._pairs)
+        return 2 * (count // 2) * (count - count // 2) / math.comb(count, 2)
 
     def _score(self, similarities: Tensor) -> Tensor:
         return fair_score(similarities)

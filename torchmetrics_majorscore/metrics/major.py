@@ -33,6 +33,19 @@ class CombinedSimilarity(SimilarityMetric):
         self.combine = combine
         self.absolute = absolute
 
+    @property
+    def plot_upper_bound(self) -> float:  # type: ignore[override]
+        """Highest possible value: the sum of K similarities is K, all else is at most 1."""
+        return float(len(self._pairs)) if self.combine == "sum" else 1.0
+
+    @property
+    def plot_lower_bound(self) -> float:  # type: ignore[override]
+        """Lowest possible value."""
+        return 0.0 if self.absolute else -self.plot_upper_bound
+
+    def _plot_label(self) -> str:
+        return f"{type(self).__name__} {self.combine}\n{self._pair_names}"
+
     def _score(self, similarities: Tensor) -> Tensor:
         if self.combine == "product" and not self.absolute:
             self._warn_of_false_positives(similarities)

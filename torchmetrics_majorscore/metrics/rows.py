@@ -276,7 +276,19 @@ class RowMetric(Metric):
         Raises:
             ModuleNotFoundError: matplotlib is missing.
         """
-        return self._plot(val, ax)
+        figure: Any
+        axis: Any  # one, for compute gives one number
+        figure, axis = self._plot(val, ax)
+        axis.set_ylabel(self._plot_label())
+        # It would lie across its line, and on the first point.
+        for text in [text for text in axis.texts if "Optimal" in text.get_text()]:
+            text.set(text="optimal value", ha="left", va="bottom" if self.higher_is_better else "top")
+        if figure is not None:
+            figure.set_layout_engine("constrained")  # or a long label would be cut off
+        return figure, axis
+
+    def _plot_label(self) -> str:
+        return type(self).__name__
 
 
 def _same_fingerprint(fingerprints: Tensor) -> Tensor:

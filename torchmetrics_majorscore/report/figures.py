@@ -1,12 +1,9 @@
 """Figures of per-clip values: distributions, means, similarity plane, sorted curves.
 
 Every function gives a ``matplotlib.figure.Figure``: ``figure.savefig("plane.png")`` or ``"plane.svg"`` writes a file,
-:func:`render_svg` a picture for a page. Values are float64 after conversion, of any shape (N,); NaN is left out.
+:func:`.render_svg` a picture for a page. Values are float64 after conversion, of any shape (N,); NaN is left out.
 """
 
-import io
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,20 +19,22 @@ if TYPE_CHECKING:
 
 # Text and axes: nearly black in files; a page replaces exactly this colour by its own text colour.
 INK = "#1b1f24"
-# Each has a contrast of 3 or more to white and to the dark page.
-COLORS = ("#3d85c6", "#d0702a", "#2f9e6b", "#a06cd5", "#c2558f", "#8a8f2a")
+# Four of Okabe and Ito's colours and two more: each has a contrast of 3 or more to white and to the dark page, and any
+# two differ by 12 or more (CIEDE2000) in normal sight, protanopia, deuteranopia and tritanopia.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#995544", "#aa77ff")
 # Lines and points differ in more than colour.
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx")
 MARKERS = ("o", "x", "^", "s", "+", "v")
+COSINE = "similarity (cosine)"
 WIDTH = 4.2  # inches: on a phone the text is then about as large as that of the page
-LONGEST_NAME = 36  # characters of a legend's entry
+LINE = 0.19  # inches of a legend's entry
+LONGEST_NAME = 36  # characters of it
 CURVE_POINTS = 400
-RASTER_DPI = 150
 
 
-def render_distributions(panels: Mapping[str, Mapping[str, ArrayLike]], label: str = "similarity") -> "Figure":
-    """Draw histograms, one panel below the other on one axis; a tick marks each mean.
+def render_distributions(panels: Mapping[str, Mapping[str, ArrayLike]], label: str = COSINE) -> "Figure":
+    """Draw histograms, one panel below the other on the same axes; a triangle marks each mean.
 
     Source: Du et al., "MAJORScore", Fig. 2: consistent captions above, mispaired captions below.
 
@@ -49,21 +48,23 @@ def render_distributions(panels: Mapping[str, Mapping[str, ArrayLike]], label: s
     Raises:
         ModuleNotFoundError: Matplotlib is missing.
     """
-    with _figure(0.5 + 1.75 * max(1, len(panels))) as figure:
-        grid = figure.subplots(max(1, len(panels)), 1, sharex=True, squeeze=False)
-        edges = _edges([_finite(values) for series in panels.values() for values in series.values()])
+    with _figure(0.9 + 1.75 * max(1, len(panels))) as figure:
+        grid = figure.subplots(max(1, len(panels)), 1, sharex=True, sharey=True, squeeze=False)
+        finite = {title: [_finite(values) for values in series.values()] for title, series in panels.items()}
+        edges = _edges([values for arrays in finite.values() for values in arrays])
         for axes, (title, series) in zip(grid[:, 0], panels.items(), strict=False):
-            for number, (name, values) in enumerate(series.items()):
-                _histogram(axes, _finite(values), edges, _name(name), number)
-            axes.set_title(_name(title), loc="left", fontsize=9)
-            axes.set_ylabel("density")
+            for number, (name, values) in enumerate(zip(series, finite[title], strict=True)):
+                _histogram(axes, values, edges, _name(name), number)
+            sizes = sorted({values.size for values in finite[title]})
+            axes.set_title(_name(title, " to ".join(map(str, sizes[:1] + sizes[1:][-1:]))), loc="left", fontsize=9)
         grid[-1, 0].set_xlabel(label)
+        figure.supylabel("clips per bin (%)", fontsize=9)
         _legend(figure, *grid[:, 0])
     return figure
 
 
-def render_means(bars: Mapping[str, Mapping[str, Interval]], label: str = "mean") -> "Figure":
-    """Draw a bar with its interval for each mean, in groups.
+def render_means(bars: Mapping[str, Mapping[str, Interval]], label: str = "mean score") -> "Figure":
+    """Draw a bar with its interval for each mean, in groups; products stand on a scale of their own.
 
     Source: Du et al., "MAJORScore", Fig. 3: product, sum and average of consistent and mispaired clips.
 
@@ -78,22 +79,18 @@ def render_means(bars: Mapping[str, Mapping[str, Interval]], label: str = "mean"
         ModuleNotFoundError: Matplotlib is missing.
     """
     groups = list(dict.fromkeys(group for series in bars.values() for group in series))
-    width = 0.8 / max(1, len(bars))
-    with _figure(3.2) as figure:
-        axes = figure.subplots()
-        for number, (name, series) in enumerate(bars.items()):
-            value, low, high = np.array([[i.value, i.low, i.high] for i in (series[group] for group in groups)]).T
-            # The percentiles of few clips may leave out the mean itself.
-            errors = np.maximum([value - low, high - value], 0).tolist()
-            x = np.arange(len(groups)) + (number + 0.5) * width - 0.4
-            color, hatch = COLORS[number % len(COLORS)], HATCHES[number % len(HATCHES)]
-            look: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "#ffffff99", "linewidth": 0}
-            look |= {"ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.9}}
-            axes.bar(x, value, 0.9 * width, yerr=errors, label=_name(name), **look)
-        axes.set_xticks(range(len(groups)), groups)
-        axes.axhline(0, color=INK, lw=0.6)
-        axes.set_ylabel(label)
-        _legend(figure, axes)
+    panels = [panel for own in (True, False) if (panel := [g for g in groups if (g == "product") is own])]
+    with _figure(2.7 + LINE * len(bars)) as figure:
+        widths = [len(panel) for panel in panels] or [1]
+        row = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+        for axes, panel in zip(row, panels, strict=False):
+            for number, (name, series) in enumerate(bars.items()):
+                sizes = {interval.n for interval in series.values()}
+                _bars(axes, [series[group] for group in panel], _name(name, max(sizes, default=0)), number, len(bars))
+            axes.set_xticks(range(len(panel)), panel)
+            axes.axhline(0, color=INK, lw=0.6)
+        row[0].set_ylabel(label)
+        _legend(figure, *row)
     return figure
 
 
@@ -112,7 +109,7 @@ def render_plane(points: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> "Figure":
     Raises:
         ModuleNotFoundError: Matplotlib is missing.
     """
-    with _figure(4.3) as figure:
+    with _figure(3.9 + LINE * len(points)) as figure:
         axes = figure.subplots()
         for number, (name, (x, y)) in enumerate(points.items()):
             both = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
@@ -123,12 +120,12 @@ def render_plane(points: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> "Figure":
                 "marker": MARKERS[number % len(MARKERS)],
                 "linewidths": 0.8,
             }
-            look |= {"s": 5 if dense else 22, "alpha": 0.12 if dense else 0.85}
-            axes.scatter(*both, rasterized=True, label=_name(name), **look)
+            look |= {"s": 5 if dense else 20, "alpha": 0.12 if dense else 0.7}
+            axes.scatter(*both, rasterized=True, label=_name(name, both.shape[1]), **look)
         axes.set_aspect("equal", adjustable="datalim")
         axes.axline((0, 0), slope=1, color=INK, lw=0.9, ls="--", label="equal similarities")
-        axes.set_xlabel("video-text similarity")
-        axes.set_ylabel("text-audio similarity")
+        axes.set_xlabel(f"video-text {COSINE}")
+        axes.set_ylabel(f"text-audio {COSINE}")
         _legend(figure, axes)
     return figure
 
@@ -148,7 +145,7 @@ def render_sorted(curves: Mapping[str, ArrayLike], label: str = "score") -> "Fig
     Raises:
         ModuleNotFoundError: Matplotlib is missing.
     """
-    with _figure(3.2) as figure:
+    with _figure(2.9 + LINE * len(curves)) as figure:
         axes = figure.subplots()
         for number, (name, values) in enumerate(curves.items()):
             ranked = np.sort(_finite(values))
@@ -159,34 +156,11 @@ def render_sorted(curves: Mapping[str, ArrayLike], label: str = "score") -> "Fig
                     "ls": LINES[number % len(LINES)],
                     "lw": 1.6,
                 }
-                axes.plot(100 * share, np.quantile(ranked, share), label=_name(name), **look)
+                axes.plot(100 * share, np.quantile(ranked, share), label=_name(name, ranked.size), **look)
         axes.set_xlabel("clips, sorted by each model's own score (%)")
         axes.set_ylabel(label)
         _legend(figure, axes)
     return figure
-
-
-def render_svg(figure: "Figure", prefix: str) -> str:
-    """Render a figure as an SVG element to stand in an HTML page, in the page's text colour and without background.
-
-    Args:
-        figure: a figure of this module.
-        prefix: put before every id, since all pictures of a page share one set of ids.
-
-    Returns:
-        ``<svg ...>...</svg>``; equal figures give equal text.
-    """
-    import matplotlib
-
-    buffer = io.StringIO()
-    unset = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "majorscore"}), warnings.catch_warnings():
-        # The browser has letters that Matplotlib's font lacks.
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(buffer, format="svg", transparent=True, dpi=RASTER_DPI, metadata=unset)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    return re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
 
 
 @contextmanager
@@ -212,26 +186,45 @@ def _finite(values: ArrayLike) -> Array:
 
 
 def _edges(arrays: Sequence[Array]) -> Array:
-    """Give edges of 8 to 80 bins for all series, as narrow as Freedman and Diaconis ask for the narrowest series."""
+    """Give edges of 8 to 80 bins for all series, as narrow as Freedman and Diaconis ask for the narrowest series.
+
+    Few clips give few bins: not more than 2 sqrt(n).
+    """
     every = np.concatenate([np.empty(0), *arrays])
     widths = [2 * np.subtract(*np.quantile(a, [0.75, 0.25])) / a.size ** (1 / 3) for a in arrays if a.size]
     narrowest = min((width for width in widths if width > 0), default=np.inf)
-    edges: Array = np.histogram_bin_edges(every, int(np.clip(np.ptp(every) / narrowest if every.size else 8, 8, 80)))
+    most = np.clip(2 * np.sqrt(max((a.size for a in arrays), default=0)), 8, 80)
+    edges: Array = np.histogram_bin_edges(every, int(np.clip(np.ptp(every) / narrowest if every.size else 8, 8, most)))
     return edges
 
 
 def _histogram(axes: Any, values: Array, edges: Array, name: str, number: int) -> None:
     if values.size:
         color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
-        axes.hist(values, edges, density=True, histtype="stepfilled", color=color, alpha=0.18)
-        axes.hist(values, edges, density=True, histtype="step", color=color, ls=line, lw=1.5, label=name)
+        share = np.full(values.size, 100 / values.size)
+        axes.hist(values, edges, weights=share, histtype="stepfilled", color=color, alpha=0.18)
+        axes.hist(values, edges, weights=share, histtype="step", color=color, ls=line, lw=1.5, label=name)
         axes.plot(values.mean(), 0, marker="^", ms=7, color=color, clip_on=False, zorder=3)
 
 
-def _name(name: str) -> str:
-    """Shorten a name to what a legend has room for; Matplotlib leaves names out that start with an underscore."""
-    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    return f" {short}" if short.startswith("_") else short
+def _bars(axes: Any, intervals: Sequence[Interval], name: str, number: int, series: int) -> None:
+    value, low, high = np.array([[i.value, i.low, i.high] for i in intervals]).T
+    # The percentiles of few clips may leave out the mean itself.
+    errors = np.maximum([value - low, high - value], 0).tolist()
+    width = 0.8 / series
+    x = np.arange(len(intervals)) + (number + 0.5) * width - 0.4
+    color, hatch = COLORS[number % len(COLORS)], HATCHES[number % len(HATCHES)]
+    look: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "#ffffff99", "linewidth": 0}
+    look |= {"ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.9}}
+    axes.bar(x, value, 0.9 * width, yerr=errors, label=name, **look)
+
+
+def _name(name: str, n: int | str | None = None) -> str:
+    """Shorten a name to what a legend has room for, and add n; Matplotlib leaves out names with an underscore first."""
+    half = LONGEST_NAME // 2  # of both ends: names may differ in either
+    short = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
+    short = f" {short}" if short.startswith("_") else short
+    return short if n is None else f"{short}, n = {n}"
 
 
 def _legend(figure: "Figure", *panels: Any) -> None:

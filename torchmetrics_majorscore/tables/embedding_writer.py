@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from torchmetrics_majorscore.replace import naming
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings, Vectors
-from torchmetrics_majorscore.tables.replace import naming
 from torchmetrics_majorscore.tables.source import digest
 
 _LENGTH = 8

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.tables.replace import replacing
+from torchmetrics_majorscore.replace import replacing
 
 Vectors = NDArray[np.float32]
 

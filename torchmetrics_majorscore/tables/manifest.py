@@ -11,7 +11,7 @@ from typing import Any
 
 from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.media.cells import neutral, original
-from torchmetrics_majorscore.tables.replace import replacing
+from torchmetrics_majorscore.replace import replacing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.media.cells import neutral
-from torchmetrics_majorscore.tables.replace import replacing
+from torchmetrics_majorscore.replace import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,8 @@ def write_sheet(clips: Sequence[str], models: Sequence[str], sheet: Path, key: P
     pairs = [(clip, model) for clip in clips for model in generator.sample(list(models), len(models))]
     items = [f"{code:08x}" for code in generator.sample(range(_CODES), len(pairs))]
     coded = list(zip(items, pairs, strict=True))
-    _write(sheet, ["id", "item", "rater", "rating"], [[clip, item, "", ""] for item, (clip, _) in coded])
     _write(key, ["item", "id", "model"], [[item, clip, model] for item, (clip, model) in coded])
+    _write(sheet, ["id", "item", "rater", "rating"], [[clip, item, "", ""] for item, (clip, _) in coded])
 
 
 def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

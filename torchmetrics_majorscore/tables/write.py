@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.media.cells import neutral, original
-from torchmetrics_majorscore.tables.replace import naming, replacing
+from torchmetrics_majorscore.replace import naming, replacing
 from torchmetrics_majorscore.tables.source import digest
 
 WORDS = ("remarks", "error", "source")  # the columns behind the values

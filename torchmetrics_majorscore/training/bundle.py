@@ -18,8 +18,10 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import tiny
 from torchmetrics_majorscore.encoders.base import clean_build
+from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.clip import FrameOptions
 from torchmetrics_majorscore.encoders.mel import MelOptions
+from torchmetrics_majorscore.encoders.tokenizer import MERGES, Tokenizer
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.training.connector import ConnectorOptions, Embeddings, save_heads, train_connector
 from torchmetrics_majorscore.training.towers import (
@@ -33,9 +35,9 @@ from torchmetrics_majorscore.training.towers import (
 )
 from torchmetrics_majorscore.training.world.captions import vocabulary
 
-MERGES = 1024
+COUNT = 1024  # of merges
 DIM = 128
-TEXT = {"context_length": 32, "vocab_size": 512 + MERGES + 2, "width": 96, "heads": 4, "layers": 2}
+TEXT = {"context_length": 32, "vocab_size": 512 + COUNT + 2, "width": 96, "heads": 4, "layers": 2}
 CONFIG: dict[str, Any] = {
     "clip": {"dim": DIM, "vision": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}, "text": TEXT},
     "clap": {"dim": DIM, "channels": [16, 32, 64, 128], "text": TEXT},
@@ -104,7 +106,7 @@ def train_clip(folder: Path, options: BundleOptions) -> tuple[nn.Module, Tensor]
     Returns:
         The network and the embeddings of its training pictures, (N, D), the connector's memory of images.
     """
-    network: Any = tiny.build_clip(CONFIG["clip"])
+    network: Any = new_clip()
     frames = FrameOptions(**CONFIG["frames"])
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (frames.mean, frames.std))
 
@@ -125,7 +127,7 @@ def train_clap(folder: Path, options: BundleOptions) -> tuple[nn.Module, Tensor]
     Returns:
         The network and the embeddings of its training sounds, (N, D), the connector's memory of sounds.
     """
-    network: Any = tiny.build_clap(CONFIG["clap"])
+    network: Any = new_clap()
 
     def encode(mels: Tensor) -> Tensor:
         embedded: Tensor = network.audio(mels.float())
@@ -151,25 +153,39 @@ def embed(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         return torch.cat([normalize(encode(part), dim=-1) for part in torch.split(inputs, ROWS_AT_ONCE)])
 
 
-def tokenizer(folder: Path) -> Any:
+def tokenizer(folder: Path) -> Tokenizer:
     """Build the tokenizer of a bundle."""
-    return tiny.cut_tokenizer(folder / "merges.txt.gz", TEXT["context_length"])
+    return Tokenizer(folder / "merges.txt.gz", TEXT["context_length"])
 
 
 def write(network: nn.Module, path: Path) -> None:
     """Write a network in float16, which halves the bundle and changes similarities by less than 1e-3."""
-    needs_extra("safetensors", "cmcr")
-    from safetensors.torch import save_file
-
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    write_tensors(path, tensors)
 
 
 def write_merges(path: Path) -> None:
-    """Write the first merges of CLIP's byte-pair encoding, in the layout that open_clip's tokenizer reads."""
-    needs_extra("open_clip", "cmcr")
-    from open_clip.tokenizer import default_bpe
-
-    with gzip.open(default_bpe(), "rt", encoding="utf-8") as file:
-        lines = "".join(islice(file, MERGES + 1)).rstrip("\n")
+    """Write the first merges of CLIP's byte-pair encoding, in the layout that the tokenizer reads."""
+    with gzip.open(MERGES, "rt", encoding="utf-8") as file:
+        lines = "".join(islice(file, COUNT + 1)).rstrip("\n")
     path.write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def new_clip() -> Any:
+    """Build the small CLIP in open_clip, whose first weights training starts from; it has our tensors' names."""
+    needs_extra("open_clip", "all")
+    import open_clip
+
+    parts = CONFIG["clip"]
+    return open_clip.CLIP(parts["dim"], parts["vision"], parts["text"])
+
+
+def new_clap() -> Any:
+    """Build the small CLAP, its text tower in open_clip; see :func:`new_clip`."""
+    needs_extra("open_clip", "all")
+    from open_clip.transformer import TextTransformer
+
+    network = nn.Module()
+    network.audio = tiny.MelNetwork(CONFIG["clap"]["channels"], CONFIG["clap"]["dim"])
+    network.text = TextTransformer(output_dim=CONFIG["clap"]["dim"], **TEXT)
+    return network

@@ -27,10 +27,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from torchmetrics_majorscore.encoders.base import clean_build
+from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.cmcr import Heads
 from torchmetrics_majorscore.encoders.download import file_sha256
 from torchmetrics_majorscore.encoders.shared import state_digest
-from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.training.config import ConnectorOptions as ConnectorOptions
 
 Rows = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -235,12 +235,9 @@ def save_heads(heads: Heads, folder: Path, recipe: dict[str, Any]) -> None:
         recipe: what they were made from: options, encoders with their digests, inputs. Goes as JSON to the metadata of
             the safetensors file, beside the digests of the heads and of the ``.pt`` file.
     """
-    needs_extra("safetensors", "cmcr")
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "clap_clip.pt"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in heads.state_dict().items()}
     torch.save(tensors, path)
     digests = {"heads": state_digest(heads), "pt_sha256": file_sha256(path)}
-    save_file(tensors, path.with_suffix(".safetensors"), metadata={"recipe": json.dumps(recipe), **digests})
+    write_tensors(path.with_suffix(".safetensors"), tensors, {"recipe": json.dumps(recipe), **digests})

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_frames, read_waveform
@@ -75,9 +76,6 @@ def encode_inputs(config: Config) -> Embeddings:
 
 
 def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> Tensor:
-    needs_extra("safetensors", "cmcr")
-    from safetensors.torch import save_file
-
     path = config.output / "memories" / f"{name}.safetensors"
     key = _key(encoder, modality, inputs)
     kept = _read_kept(path, key)
@@ -87,12 +85,7 @@ def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inp
     if len(rows) == 0:
         raise ValueError(f"Expected something to read for the {name} embeddings, got none of {len(inputs)} files.")
     if not kept:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file(
-            {"rows": rows}, part, metadata={"key": key, "encoder": encoder.name, "left_out": json.dumps(left_out)}
-        )
-        part.replace(path)  # a run that is stopped leaves no half file under the name
+        write_tensors(path, {"rows": rows}, {"key": key, "encoder": encoder.name, "left_out": json.dumps(left_out)})
     return rows
 
 

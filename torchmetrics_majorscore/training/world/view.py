@@ -1,13 +1,18 @@
 """Scenes of the embedded world to look at and to listen to: a contact sheet, and videos that play."""
 
+import base64
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from html import escape
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.training.world.captions import caption
@@ -19,15 +24,18 @@ from torchmetrics_majorscore.training.world.timbres import SAMPLE_RATE
 FPS = 12.0
 ENLARGED = 4
 COLUMNS = 4
+CELL = (288, 116)  # width and height of a scene on the contact sheet
+TONES = ((10, 8, 30), (90, 20, 110), (200, 60, 80), (250, 160, 60), (252, 250, 190))  # of a spectrogram, from -40 dB
 
 
-def write_world(folder: Path, count: int, seed: int) -> list[Path]:
-    """Write scenes of the embedded world: ``contact_sheet.png``, a video of each scene, and ``manifest.csv``.
+def write_world(folder: Path, count: int, seed: int, on_scene: Callable[[], object] = lambda: None) -> list[Path]:
+    """Write scenes of the embedded world: ``contact_sheet.svg``, a video of each scene, and ``manifest.csv``.
 
     Args:
         folder: made if it does not exist.
         count: scenes, at least 1; their combinations are spread over all of them.
         seed: of the scenes.
+        on_scene: called after each.
 
     Returns:
         The paths of what was written.
@@ -40,12 +48,14 @@ def write_world(folder: Path, count: int, seed: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(seed).permutation(len(COMBINATIONS))
     scenes = draw_scenes(np.resize(order, count).tolist(), seed, "test")
-    frames, sounds = render_frames(scenes, FPS), render_sounds(scenes)
-    paths = [folder / "contact_sheet.png"]
-    write_contact_sheet(paths[0], scenes, frames, sounds)
-    for scene, video, sound in zip(scenes, frames, sounds, strict=True):
+    paths, sheet = [folder / "contact_sheet.svg"], []
+    for scene in scenes:
+        (video,), (sound,) = render_frames([scene], FPS), render_sounds([scene])
         paths.append(folder / f"{scene.id}.mp4")
         write_mp4(paths[-1], video, FPS, sound, SAMPLE_RATE)
+        sheet.append((video[:: len(video) // 2][:2], sound))
+        on_scene()
+    write_contact_sheet(paths[0], scenes, *map(torch.stack, zip(*sheet, strict=True)))
     rows = [(scene.id, f"{scene.id}.mp4", caption(scene, "test"), scene.kind) for scene in scenes]
     paths.append(folder / "manifest.csv")
     with paths[-1].open("w", encoding="utf-8", newline="") as file:
@@ -57,27 +67,48 @@ def write_contact_sheet(path: Path, scenes: Sequence[Scene], frames: Tensor, sou
     """Draw two frames, the spectrogram and the caption of each scene.
 
     Args:
-        path: PNG file to write.
+        path: SVG file to write, which any browser shows.
         scenes: N scenes.
-        frames: uint8, (N, T, 3, H, W).
+        frames: two of each, uint8, (N, 2, 3, H, W).
         sounds: waveforms at 48 kHz, (N, S).
     """
-    needs_extra("matplotlib", "all")
-    from matplotlib.figure import Figure
-
-    rows = -(-len(scenes) // COLUMNS)
-    figure = Figure(figsize=(5 * COLUMNS, 1.9 * rows), layout="constrained")
-    grid = figure.subplots(rows, 3 * COLUMNS, squeeze=False, width_ratios=[1, 1, 2] * COLUMNS)
-    for axes in grid.flat:
-        axes.axis("off")
+    width, height = CELL
+    parts = []
     for number, (scene, video, sound) in enumerate(zip(scenes, frames, sounds, strict=True)):
-        first, second, heard = grid[number // COLUMNS, 3 * (number % COLUMNS) :][:3]
-        first.imshow(video[0].permute(1, 2, 0).numpy())
-        second.imshow(video[len(video) // 2].permute(1, 2, 0).numpy())
-        heard.specgram(sound.numpy(), NFFT=1024, Fs=SAMPLE_RATE, noverlap=256, vmin=-140, vmax=-40)
-        heard.set(ylim=(0, 12_000))
-        first.set_title(fill(caption(scene, "test"), 34), loc="left", fontsize=8)
-    figure.savefig(path, dpi=80)
+        left, top = number % COLUMNS * width, number // COLUMNS * height
+        lines = wrap(caption(scene, "test"), 44)
+        parts += [f'<text x="{left}" y="{top + 14 + 13 * row}">{escape(line)}</text>' for row, line in enumerate(lines)]
+        for place, picture in enumerate((video[0], video[1], _spectrogram(sound))):
+            box = f'x="{left + 68 * place}" y="{top + 36}" width="{136 if place == 2 else 64}" height="64"'
+            parts.append(f'<image {box} preserveAspectRatio="none" href="{_png_uri(picture)}"/>')
+    size = COLUMNS * width, -(-len(scenes) // COLUMNS) * height
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 {size[0] + 8} {size[1] + 8}"'
+    style = 'style="background: white" font-family="sans-serif" font-size="10">'
+    path.write_text("\n".join([f"{start} {style}", *parts, "</svg>\n"]), encoding="utf-8")
+
+
+def _spectrogram(sound: Tensor) -> Tensor:
+    """Draw the power of a waveform up to 12 kHz, high frequencies above: RGB, uint8, (3, H, W)."""
+    window = torch.hann_window(1024)
+    power = torch.stft(sound, 1024, hop_length=768, window=window, return_complex=True).abs().square()
+    power = avg_pool2d(power[None, :256].flip(1), (4, 2))[0]
+    level = (10 * torch.log10(power + 1e-10) / 80 + 0.5).clamp(0, 1) * (len(TONES) - 1)
+    tones, below = torch.tensor(TONES, dtype=torch.float32), level.long().clamp(max=len(TONES) - 2)
+    picture = torch.lerp(tones[below], tones[below + 1], (level - below)[..., None])
+    return picture.permute(2, 0, 1).to(torch.uint8)
+
+
+def _png_uri(picture: Tensor) -> str:
+    """Write a picture, RGB, uint8, (3, H, W), as a data URI."""
+    needs_extra("av", "media")
+    import av
+
+    pixels = picture.permute(1, 2, 0).contiguous().numpy()
+    encoder: Any = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = *pixels.shape[:2], "rgb24"
+    encoder.time_base = Fraction(1)
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")), *encoder.encode(None)]
+    return f"data:image/png;base64,{base64.b64encode(b''.join(map(bytes, packets))).decode()}"
 
 
 def write_mp4(path: Path, frames: Tensor, fps: float, waveform: Tensor, sample_rate: int) -> None:

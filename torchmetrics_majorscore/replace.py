@@ -1,5 +1,7 @@
 """Files that take the place of older ones as a whole or not at all, and errors of the system that name their file."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: it cannot be written; the file is named.
         ValueError: ``path`` is a folder or a device.
     """
+    if ".." in path.parts and not path.parent.is_dir():  # no folder is made only to be left again
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     target = path.resolve()
     if target.exists() and not target.is_file():
         raise ValueError(f"Expected a file to write, got {path}, which is a folder or a device.")

@@ -1,0 +1,57 @@
+"""All clips of a page for its script, which shows them page by page."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchmetrics_majorscore.report.summary import TITLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIGITS = 4  # after the point, on the page
+NOTES = {"error": "Error", "remarks": "Remarks"}
+
+
+def list_clips(
+    models: Mapping[str, "pd.DataFrame"], captions: Sequence[str] | None, clips: Sequence[str]
+) -> dict[str, Any]:
+    """Give the values and texts of all clips.
+
+    Args:
+        models: name of each model to its table, see :func:`.read_scores`.
+        captions: of ``clips``; None without a manifest.
+        clips: ids of all tables.
+
+    Returns:
+        ``models``, ``scores`` (titles), ``clips``, ``captions``; ``values``: of each model one list per clip, None for
+        a clip that its table lacks, with four digits and None for a missing value; ``notes``: title of a column of
+        texts to one object for each model, place of the clip to text.
+    """
+    scores = [column for column in TITLES if not column.startswith("clipclap")]
+    scores = [column for column in scores if any(column in table for table in models.values())]
+    return {
+        "models": list(models),
+        "scores": [TITLES[column] for column in scores],
+        "clips": clips,
+        "captions": captions,
+        "values": [_values(table.reindex(columns=scores), clips) for table in models.values()],
+        "notes": {
+            title: [_texts(table[column], clips) if column in table else {} for table in models.values()]
+            for column, title in NOTES.items()
+            if any(column in table and (table[column] != "").any() for table in models.values())
+        },
+    }
+
+
+def _values(table: "pd.DataFrame", clips: Sequence[str]) -> list[list[float | None] | None]:
+    rounded = table.to_numpy(dtype=np.float64).round(DIGITS).astype(object)
+    rounded[table.isna().to_numpy()] = None
+    rows = dict(zip(table.index, rounded.tolist(), strict=True))
+    return [rows.get(clip) for clip in clips]
+
+
+def _texts(column: "pd.Series[str]", clips: Sequence[str]) -> dict[int, str]:
+    texts = column[column != ""].to_dict()
+    return {place: texts[clip] for place, clip in enumerate(clips) if clip in texts}

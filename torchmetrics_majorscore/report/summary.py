@@ -1,0 +1,73 @@
+"""What a page says in numbers: titles of columns, means, paired differences, discrimination; all with intervals."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
+from torchmetrics_majorscore.statistics.consistency import compare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOINT = {
+    "similarity_video_text": "video-text",
+    "similarity_text_audio": "text-audio",
+    "similarity_video_audio": "video-audio",
+}
+KINDS = {"majorscore": "MAJORScore", "clipclap": "CLIPCLAP"}
+COMBINED = {
+    f"{kind}_{combine}": f"{KINDS[kind]} {combine}" for kind in KINDS for combine in ("average", "sum", "product")
+}
+BASELINE = ("clipscore", "clapscore")
+TITLES = COMBINED | {"fairscore": "FairScore", **{column: f"{pair} similarity" for column, pair in JOINT.items()}}
+TITLES |= {"clipscore": "CLIPScore", "clapscore": "CLAPScore"}
+# The sum ranks clips as the average does.
+DISCRIMINATING = ("majorscore_average", "majorscore_product", "clipclap_average", "clipclap_product")
+
+
+def with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Add CLIPCLAP's three combinations (MAJORScore, Eq. 7) if there is a baseline."""
+    if not set(BASELINE) <= set(table):
+        return table
+    clip, clap = (table[column] for column in BASELINE)
+    combined = {"average": (clip + clap) / 2, "sum": clip + clap, "product": clip * clap}
+    return table.assign(**{f"clipclap_{name}": values for name, values in combined.items()})
+
+
+def give_means(table: "pd.DataFrame") -> dict[str, Interval]:
+    """Give the mean of each column of :data:`TITLES`."""
+    return {column: bootstrap(np.mean, table[column]) for column in TITLES if column in table}
+
+
+def give_differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
+    """Give the mean of first - other over the clips that both tables have, as ``majorscore compare`` does."""
+    one, two = first.align(other, join="inner")
+    return {column: bootstrap(np.mean, one[column] - two[column]) for column in TITLES if column in one}
+
+
+def give_discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:
+    """Compare the clips that both tables have, with their own captions and with others."""
+    one, two = first.align(wrong, join="inner")
+    return {column: compare(one[column], two[column]) for column in DISCRIMINATING if column in one}
+
+
+def count_clips(table: "pd.DataFrame") -> str:
+    """Say how many clips there are, and how many have an error or a remark."""
+    counts = [f"{len(table)} clips"]
+    for column, noun in (("error", "an error"), ("remarks", "a remark")):
+        if column in table and (marked := int((table[column] != "").sum())):
+            counts.append(f"{marked} with {noun}")
+    return ", ".join(counts)
+
+
+def give_bars(means: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, Interval]]:
+    """Give the means of the combinations as :func:`.render_means` takes them."""
+    combinations = ("product", "sum", "average")
+    return {
+        f"{name}: {title}": {combine: found[f"{kind}_{combine}"] for combine in combinations}
+        for name, found in means.items()
+        for kind, title in KINDS.items()
+        if f"{kind}_sum" in found
+    }
