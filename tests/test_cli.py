@@ -17,7 +17,7 @@ import torch
 from torchmetrics_majorscore import MAJORScore, load_encoder
 from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders.checkpoints import read_tensors
-from torchmetrics_majorscore.media import read_clip
+from torchmetrics_majorscore.media import open_clip, read_clip
 from torchmetrics_majorscore.tables.read import MEANINGLESS
 
 CLIPS = Path(__file__).parents[1] / "docs" / "clips"
@@ -136,11 +136,11 @@ def test_a_second_run_continues_and_repairs_a_row_that_was_cut_off(tmp_path, mon
     output.write_bytes(b"".join(lines[:2]) + lines[2][:9])
     read = []
     monkeypatch.setattr(
-        "torchmetrics_majorscore.scoring.read.read_clip",
-        lambda video, *args, **kwargs: (read.append(video.stem), read_clip(video, *args, **kwargs))[1],
+        "torchmetrics_majorscore.scoring.read.open_clip",
+        lambda video, *args, **kwargs: (read.append(video.stem), open_clip(video, *args, **kwargs))[1],
     )
     assert score(CLIPS / "manifest.csv", output) == 0
-    assert sorted(read) == ["disc", "noise"]
+    assert sorted(read) == ["disc", "disc", "noise", "noise"]  # picture and sound
     assert output.read_bytes() == whole
 
 

@@ -1,7 +1,7 @@
 """Manifests: every format and column, and one line for every mistake."""
 
 import json
-import re
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,47 @@ def test_label_lists_look_ids_up_in_the_folder(tmp_path: Path, suffix: str, deli
     assert read_manifest(path, folder) == want
 
 
+def test_suffixes_in_capitals_and_other_formats_are_found_for_an_id_list(tmp_path: Path) -> None:
+    names = ["IMG_0001.MOV", "GOPR0002.MP4", "Mixed.WebM", "old.mpg", "deep/er.TS"]
+    (tmp_path / "deep").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    path = write(tmp_path / "list.tsv", "id\tlabel\n" + "".join(f"{Path(name).stem}\ta\n" for name in names))
+    assert [entry.video for entry in read_manifest(path)] == [tmp_path / name for name in names]
+
+
+def test_an_id_with_two_equal_files_has_a_reason(tmp_path: Path) -> None:
+    for name in ("x/a.mp4", "y/a.mp4", "a/b.mp4"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    ambiguous, named = read_manifest(write(tmp_path / "list.csv", "a,dog\nx/a,cat\n"))
+    assert "Expected one file for 'a', got" in str(ambiguous.error)
+    assert (named.video, named.error) == (tmp_path / "x/a.mp4", None)
+
+
+def test_folder_takes_what_the_reader_reads_and_names_the_rest(tmp_path: Path) -> None:
+    names = [f"clip.{suffix}" for suffix in ("mp4", "m4v", "ts", "mpg", "flv", "wmv", "ogv", "gif")]
+    for number, name in enumerate(names):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / name).touch()
+    for name in ("notes.md", ".hidden", ".hidden.mp4", "0/clip.png", "1/other.txt"):
+        (tmp_path / name).touch()
+    manifest = read_manifest(tmp_path)
+    assert [entry.id for entry in manifest] == [f"{number}/clip" for number in range(len(names))]
+    assert [entry.video for entry in manifest] == [tmp_path / str(n) / name for n, name in enumerate(names)]
+    assert manifest.left_out == [".hidden.mp4", "0/clip.png", "1/other.txt", "notes.md"]
+
+
+def test_tables_with_long_cells_and_quotation_marks(tmp_path: Path) -> None:
+    long = "0.123," * 50_000
+    path = write(tmp_path / "m.csv", f'id,video,text,embedding\na,a.mp4,"a ""loud"", long sound","{long}"\n')
+    assert [entry.text for entry in read_manifest(path)] == ['a "loud", long sound']
+    texts = ['"Go!" a crowd shouts', '6" pipe is hit, twice', '"quoted"', "plain"]
+    rows = "".join(f"c{number}\tc.mp4\t{text}\n" for number, text in enumerate(texts))
+    path = write(tmp_path / "m.tsv", f"id\tvideo\ttext\n{rows}")
+    assert [entry.text for entry in read_manifest(path)] == texts
+
+
 def test_folder_pairs_picture_sound_and_text_by_stem(tmp_path: Path) -> None:
     for name in ("b.mp4", "a.MKV", "a.wav", "c.flac", "d.jpg", ".hidden.mp4", "notes.md"):
         (tmp_path / name).touch()
@@ -114,6 +155,9 @@ def test_folder_pairs_picture_sound_and_text_by_stem(tmp_path: Path) -> None:
         ("m.csv", 'video,text\na.mp4,"dog\nb.mp4,cat\n', "Expected a table, got .*line 3"),
         ("m.csv", "id,video,audio\na,,\n", "a video or an audio file, got neither in .*line 2"),
         ("m.csv", "id,video\n,a.mp4\n", "Expected an id, got an empty one in .*line 2"),
+        ("m.csv", "id,video,text,Text\na,a.mp4,b,c\n", "Expected one text, got 2 in .*m.csv, line 1"),
+        ("m.jsonl", '{"video": "a.mp4", "text": "a", "text": "b"}', "Expected one text, got 2 in .*line 1"),
+        ("m.csv", "video,audio_track\na.mp4,-1\n", "audio_track to count sound tracks from 0, got '-1' in .*line 2"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -124,10 +168,39 @@ def test_mistakes_are_one_line(tmp_path: Path, name: str, text: str, message: st
     assert str(path) in str(error.value)
 
 
-def test_other_encodings_and_ambiguous_folders_are_errors(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.csv", "video,text\na.mp4,Vögel\n", "latin-1")
-    with pytest.raises(ValueError, match=re.escape(f"Expected UTF-8 text in {path}")):
-        read_manifest(path)
+def test_a_row_in_another_encoding_has_a_reason_and_the_others_go_on(tmp_path: Path) -> None:
+    text = "id,video,text,label\na,a.mp4,a bell,b\nb,a.mp4,Vögel,b\nc,a.mp4,Vögel,b\n".encode()
+    path = tmp_path / "m.csv"
+    path.write_bytes(text.replace("Vögel".encode(), "Vögel".encode("latin-1"), 1))
+    first, second, third = read_manifest(path)
+    shown = r"V\xf6gel"
+    assert (first.text, first.error, third.text, third.error) == ("a bell", None, "Vögel", None)
+    assert (second.id, second.text, second.label) == ("b", None, "b")  # the label does not stand in for the caption
+    assert second.error == f"Expected text in UTF-8, got {shown!r} in {path}, line 3; is it in another encoding?"
+
+
+def test_utf_16_and_names_and_ids_that_are_not_utf_8(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tsv", "id\tvideo\ttext\na\ta.mp4\tVögel\n", "utf-16")
+    assert [entry.text for entry in read_manifest(path)] == ["Vögel"]
+    path = tmp_path / "n.csv"
+    path.write_bytes("id,video,text\nö,ö.mp4,a\nb,b.mp4,b\n".encode("latin-1"))
+    first, second = read_manifest(path)
+    assert (first.id, first.text, second) == ("\\xf6", "a", Entry("b", tmp_path / "b.mp4", None, "b"))
+    assert "Expected id in UTF-8" in str(first.error)
+
+
+def test_folder_with_captions_and_names_in_other_encodings(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.txt").write_bytes("Vögel".encode("latin-1"))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.mp4")).touch()
+    (tmp_path / "c.mp4").touch()
+    first, second, third = read_manifest(tmp_path)
+    assert (first.id, first.text) == ("a", None)
+    assert "Expected a caption in UTF-8, got " in str(first.error)
+    assert (second.id, third.id, third.error) == ("b\\xff", "c", None)
+
+
+def test_ambiguous_folders_are_errors(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
     with pytest.raises(ValueError, match="at least one clip, got none"):
@@ -136,7 +209,7 @@ def test_other_encodings_and_ambiguous_folders_are_errors(tmp_path: Path) -> Non
         read_manifest(folder, tmp_path)
     for name in ("a.mp4", "a.wav", "a.mp3"):
         (folder / name).touch()
-    with pytest.raises(ValueError, match=r"unique ids.* 'a' at a.mp4 and at a.mp3"):
+    with pytest.raises(ValueError, match=r"unique ids.* 'a' at a.mp4 and at a.wav"):
         read_manifest(folder)
 
 

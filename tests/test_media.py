@@ -126,7 +126,10 @@ def test_without_av(monkeypatch, tmp_path):
 
 
 def test_public_names():
-    assert media.__all__ == ["Clip", "Entry", "read_clip", "read_frames", "read_manifest", "read_waveform"]
+    assert media.__all__ == [
+        *("Clip", "ClipStream", "Entry", "Manifest", "open_clip"),
+        *("read_clip", "read_frames", "read_manifest", "read_waveform"),
+    ]
 
 
 @real

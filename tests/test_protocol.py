@@ -19,8 +19,7 @@ from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore
 from torchmetrics_majorscore.cli import main as cli
 from torchmetrics_majorscore.cli.benchmark import protocol_tables
 from torchmetrics_majorscore.encoders import SharedEncoder
-from torchmetrics_majorscore.media import read_clip, read_manifest
-from torchmetrics_majorscore.scoring import read
+from torchmetrics_majorscore.media import ClipStream, read_clip, read_manifest
 from torchmetrics_majorscore.scoring.embed import embed_clips
 from torchmetrics_majorscore.scoring.encode import ClipEncoder
 from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
@@ -210,19 +209,20 @@ def test_a_share_of_nearly_nothing_is_no_percentage():
 def test_a_refused_batch_costs_only_the_sound_that_was_refused(world, tmp_path, monkeypatch):
     entries = read_manifest(world / "manifest.csv")[:2]
     whole, _ = embed_clips(entries, tmp_path / "whole.safetensors", TINY)
-    encode, long = SharedEncoder.encode, read_clip(entries[0].video).waveform.shape[1]
+    encode, sound, long = SharedEncoder.encode, ClipStream.sound, read_clip(entries[0].video).waveform.shape[1]
 
     def refuse(shared, modality, batch, *rest):
         if modality == "audio" and any(len(sound) == long for sound in batch):
             raise RuntimeError("Expected another sound.")
         return encode(shared, modality, batch, *rest)
 
-    def shorten(video, *rest, **options):
-        clip = read_clip(video, *rest, **options)
-        return clip if video == entries[0].video else replace(clip, waveform=clip.waveform[:, :-1])
+    def shorten(clip):
+        blocks = list(sound(clip))
+        cut = 0 if clip.video == entries[0].video else 1
+        yield from [*blocks[:-1], (blocks[-1][0][:, : blocks[-1][0].shape[1] - cut], blocks[-1][1])]
 
     monkeypatch.setattr(SharedEncoder, "encode", refuse)
-    monkeypatch.setattr(read, "read_clip", shorten)
+    monkeypatch.setattr(ClipStream, "sound", shorten)
     known, _ = embed_clips(entries, tmp_path / "e.safetensors", TINY)
     assert known.errors == {entries[0].id: "audio: Expected another sound."}
     for name, vector in known.vectors.items():

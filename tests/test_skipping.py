@@ -7,43 +7,54 @@ import pytest
 import torch
 from media_files import av, indices, write
 
-from torchmetrics_majorscore.media import container, read_frames, video
+from torchmetrics_majorscore.media import read_frames, video
+from torchmetrics_majorscore.media.decoding import Decoding
 
 ROOT = Path(__file__).parents[1]
 CLIPS = sorted([*ROOT.glob("docs/clips/*.mp4"), *ROOT.parent.glob("shared/media/clips/*.mp4")])
 WINDOWS = [(1.0, 0.0, None), (4.0, 0.0, None), (0.3, 0.0, None), (2.0, 1.3, 3.1), (1.0, 2.0, None), (30.0, 0.5, 2.0)]
 
 
-def both(path, window):
-    fast, full = (video._read(path, window, skip=skip) for skip in (True, False))
-    assert fast is not None, window
-    assert torch.equal(torch.stack(fast), torch.stack(full)), window
-    return fast
+@pytest.fixture
+def both(monkeypatch):
+    """Read with and without leaving pictures out, and compare."""
+
+    def read(path, window):
+        fps, start, end = window
+        with monkeypatch.context() as patch:
+            patch.setattr(video, "_every", None)  # to decode every picture is what is done where leaving out fails
+            fast = read_frames(path, fps=fps, start=start, end=end)
+        with monkeypatch.context() as patch:
+            patch.setattr(video, "_plan", lambda *args: [])
+            assert torch.equal(fast, read_frames(path, fps=fps, start=start, end=end)), window
+        return fast
+
+    return read
 
 
 @pytest.fixture
 def decoded(monkeypatch):
     """Stamps of all frames that come out of the decoder."""
-    stamps = []
+    stamps, decode = [], Decoding.frames
 
     def watched(*args):
-        for frame in container.decode(*args):
+        for frame in decode(*args):
             stamps.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(video, "decode", watched)
+    monkeypatch.setattr(Decoding, "frames", watched)
     return stamps
 
 
 @pytest.mark.parametrize("path", CLIPS, ids=[path.stem for path in CLIPS])
-def test_real_clips_have_the_same_bits(path):
+def test_real_clips_have_the_same_bits(path, both):
     for window in random.Random(path.stem).sample(WINDOWS, 2):
         if window[1] < 2 or "shared" in path.parts:
             both(path, window)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
-def test_containers_have_the_same_bits_from_fewer_pictures(tmp_path, name, decoded):
+def test_containers_have_the_same_bits_from_fewer_pictures(tmp_path, name, both, decoded):
     path = write(tmp_path / name, count=75)
     for window in [*WINDOWS[:4], (10.0, 0.7, 0.8), (50.0, 2.0, None)]:
         both(path, window)
@@ -53,12 +64,14 @@ def test_containers_have_the_same_bits_from_fewer_pictures(tmp_path, name, decod
 
 
 def test_pictures_that_do_not_come_out_give_what_all_pictures_give(tmp_path, monkeypatch):
-    path, plan = write(tmp_path / "a.mp4", count=75), video.plan_shown
-    want = read_frames(path, fps=2)
-    for wrong in (lambda *args: plan(*args)[1:], lambda *args: [*plan(*args), 10**9]):
+    path, plan, every = write(tmp_path / "a.mp4", count=75), video.plan_shown, video._every
+    want, again = read_frames(path, fps=2), []
+    monkeypatch.setattr(video, "_every", lambda *args: again.append(args) or every(*args))
+    for wrong in (lambda *args: plan(*args)[1:], lambda *args: [*plan(*args), (10**9, 1)]):
         monkeypatch.setattr(video, "plan_shown", wrong)
-        assert video._read(path, (2.0, 0.0, None), skip=True) is None
+        again.clear()
         assert torch.equal(read_frames(path, fps=2), want)
+        assert len(again) == 1
 
 
 def test_damage_to_a_picture_that_nobody_sees_is_no_error(tmp_path):

@@ -60,8 +60,8 @@ def test_variable_frame_rate(tmp_path, name):
 
 def test_only_shown_frames_are_converted_and_each_once(tmp_path, monkeypatch):
     path, converted = write(tmp_path / "a.mp4"), []
-    to_rgb = media.video._to_rgb
-    monkeypatch.setattr(media.video, "_to_rgb", lambda frame, size: converted.append(frame.pts) or to_rgb(frame, size))
+    to_rgb = media.video.to_rgb
+    monkeypatch.setattr(media.video, "to_rgb", lambda frame, size: converted.append(frame.pts) or to_rgb(frame, size))
     assert len(read_frames(path, fps=4)) == len(converted) == 8
     converted.clear()
     assert len(read_frames(path, fps=120, end=0.5)) == 60

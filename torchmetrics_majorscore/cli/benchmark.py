@@ -39,7 +39,10 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     from torchmetrics_majorscore.media import read_manifest
     from torchmetrics_majorscore.statistics.consistency import derange
 
-    entries = read_manifest(options.manifest, options.folder)
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
+    if left_out := entries.describe_left_out():
+        out.record(left_out=entries.left_out)
+        out.notes(left_out)
     without = {entry.id: "no caption" for entry in entries if not entry.text}
     captioned = [entry for entry in entries if entry.text]
     ids, labels = [entry.id for entry in captioned], [entry.label or str(entry.text) for entry in captioned]

@@ -34,6 +34,8 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pool", choices=("after_head", "before_head"), default="after_head", help=pool)
     precision = "of the networks; bf16 is faster where the processor knows it (default: %(default)s)"
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help=precision)
+    track = "which of several sound tracks, counted from 0, where the manifest names none (default: the one flagged)"
+    parser.add_argument("--audio-track", type=int, metavar="N", help=track)
     parser.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")

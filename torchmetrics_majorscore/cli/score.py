@@ -36,7 +36,10 @@ def _score(options: argparse.Namespace, out: Output) -> int:
     check_file(options.output)
     from torchmetrics_majorscore.media import read_manifest
 
-    entries = read_manifest(options.manifest, options.folder)
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
+    if left_out := entries.describe_left_out():
+        out.record(left_out=entries.left_out)
+        out.notes(left_out)
     encoded = encoding(options, options.baseline)
     from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 

@@ -81,28 +81,29 @@ class CLIP(Tower):
         """Encode videos: every frame, then the mean over frames.
 
         Args:
-            batch: frames (T, 3, H, W), uint8 RGB, T >= 1, any size; or such pieces of one video, read once.
+            batch: frames (T, 3, H, W), uint8 RGB, T >= 1, any size; or such pieces of one video, read once. Of a piece
+                that is one picture expanded to T, that picture is encoded once.
 
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        counts: list[int] = []
+        counts: list[list[int]] = []
         in_head = self.pool == "after_head"
         embedded = in_micro_batches(
             lambda f: self._frames(f, with_head=in_head), self._pieces(batch, counts), FRAMES_PER_CALL
         )
-        # Plain means: a head with BatchNorm is not free of scale.
-        videos = torch.stack([part.mean(dim=0) for part in torch.split(embedded, counts)])
+        parts = torch.split(embedded, [len(own) for own in counts])
+        videos = torch.stack([_mean(part, own) for part, own in zip(parts, counts, strict=True)])
         return normalize(videos, dim=-1) if in_head else in_micro_batches(self._project, videos, FRAMES_PER_CALL)
 
-    def _pieces(self, batch: Sequence[Tensor | Iterable[Tensor]], counts: list[int]) -> Iterator[Tensor]:
-        """Give the prepared frames of all videos in pieces, and append each video's number of frames to ``counts``."""
+    def _pieces(self, batch: Sequence[Tensor | Iterable[Tensor]], counts: list[list[int]]) -> Iterator[Tensor]:
+        """Give the prepared frames of all videos in pieces, and append to ``counts`` how often each one is shown."""
         for video in batch:
-            counts.append(0)
+            counts.append([])
             for piece in (video,) if isinstance(video, Tensor) else video:
-                prepared = prepare_frames(piece, self.frames.size)
-                counts[-1] += len(prepared)
-                yield prepared
+                still = len(piece) > 1 and piece.stride(0) == 0  # one picture that stays on screen
+                counts[-1] += [len(piece)] if still else [1] * len(piece)
+                yield prepare_frames(piece[:1] if still else piece, self.frames.size)
 
     def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
         """Say which captions are longer than the text tower reads."""
@@ -134,6 +135,14 @@ class CLIP(Tower):
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
+
+
+def _mean(embedded: Tensor, counts: list[int]) -> Tensor:
+    """Give the plain mean over frames (a head with BatchNorm is not free of scale), each as often as it is shown."""
+    if max(counts) == 1:
+        return embedded.mean(dim=0)
+    weights = torch.tensor([count / sum(counts) for count in counts], device=embedded.device)
+    return (embedded * weights[:, None]).sum(dim=0)
 
 
 def encode_captions(

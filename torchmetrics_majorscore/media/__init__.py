@@ -1,6 +1,6 @@
 """Media files to frames and waveforms, and manifests to lists of clips.
 
-A public name loads what it needs when it is first touched (PEP 562): manifests need no torch.
+The names are loaded when they are first touched: a list of clips needs neither torch nor a decoder.
 """
 
 from importlib import import_module
@@ -8,22 +8,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.media.audio import read_waveform
-    from torchmetrics_majorscore.media.clip import Clip, read_clip
-    from torchmetrics_majorscore.media.manifest import Entry, read_manifest
+    from torchmetrics_majorscore.media.clip import Clip, ClipStream, open_clip, read_clip
+    from torchmetrics_majorscore.media.entry import Entry, Manifest
+    from torchmetrics_majorscore.media.manifest import read_manifest
     from torchmetrics_majorscore.media.video import read_frames
 
-_HOMES = {"read_waveform": "audio", "Clip": "clip", "read_clip": "clip", "read_frames": "video"}
-_HOMES |= {"Entry": "manifest", "read_manifest": "manifest"}
+__all__ = [
+    "Clip",
+    "ClipStream",
+    "Entry",
+    "Manifest",
+    "open_clip",
+    "read_clip",
+    "read_frames",
+    "read_manifest",
+    "read_waveform",
+]
 
-__all__ = ["Clip", "Entry", "read_clip", "read_frames", "read_manifest", "read_waveform"]
+_HOMES = {
+    "Clip": "clip",
+    "ClipStream": "clip",
+    "Entry": "entry",
+    "Manifest": "entry",
+    "open_clip": "clip",
+    "read_clip": "clip",
+    "read_frames": "video",
+    "read_manifest": "manifest",
+    "read_waveform": "audio",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,114 +1,159 @@
 """Waveforms of media files, in the file's own rate and channels.
 
-Time 0 is the first sample that ffmpeg gives, after it has removed the codec's priming. In a file with pictures, a sound
-that starts more than 0.1 s after (before) the first picture is preceded by zeros (cut), so that the same ``start`` and
-``end`` mean the same moment for both; smaller offsets are normal and are left alone. Samples are contiguous from there.
+Time 0 is the first sample that ffmpeg gives, after it has removed the codec's priming; in a file with pictures, the
+first picture, so that the same ``start`` and ``end`` mean the same moment for both. A sound that starts up to 0.1 s
+before or after it is left alone, which is normal. Where time stamps differ from the count of samples by more than that,
+samples belong at their stamps: zeros fill a gap, and what overlaps with earlier samples is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.media.container import check_window, decode, open_media
-from torchmetrics_majorscore.media.video import find_video_stream
+from torchmetrics_majorscore.media.container import check_window, naming, open_media
+from torchmetrics_majorscore.media.places import Places, to_float
+from torchmetrics_majorscore.media.sound import Sound
+from torchmetrics_majorscore.media.tracks import choose_track
+from torchmetrics_majorscore.media.video import LARGEST
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
-
-_NORMAL_OFFSET = 0.1  # seconds
+_PIECE = 2**17  # samples of all channels; large enough to cost little each, small beside a clip
 
 
-def read_waveform(path: str | Path, *, start: float = 0.0, end: float | None = None) -> tuple[Tensor, int]:
-    """Read the samples from ``start`` up to ``end`` of the first audio stream, without resampling or mixing.
+def read_waveform(
+    path: str | Path, *, start: float = 0.0, end: float | None = None, audio_track: int | None = None
+) -> tuple[Tensor, int]:
+    """Read the samples from ``start`` up to ``end`` of a sound, without resampling or mixing.
 
     The window is the samples ``round(start * rate)`` up to, but not including, ``round(end * rate)``, or up to the
     last one that decodes. Integer samples of b bits are divided by 2^(b-1); float samples are kept as they are, also
-    outside [-1, 1].
+    outside [-1, 1]. A window far into a file is sought, and has every sample where decoding all would have it. After a
+    seek, codecs that draw random noise (AAC, AC-3) draw another one.
 
     Args:
         path: Audio or video file.
         start: First moment in seconds, at least 0.
         end: Moment in seconds that the samples stop before; None is the end of the sound.
+        audio_track: Which of several tracks, counted from 0; None is the one flagged as default, else the first.
 
     Returns:
-        The waveform of shape (C, S), float32, nominally in [-1, 1], and its sample rate in Hz.
+        The waveform of shape (C, S), float32, nominally in [-1, 1], of at most 2 GiB, and its sample rate in Hz. For
+        more see :func:`.open_clip`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If PyAV is not installed.
-        ValueError: If the file has no audio stream, nothing decodes, ``start`` lies after its end, the format changes
-            within the file, or the window is out of range.
+        ValueError: If the file has no audio stream or none of that number, nothing decodes or a part of it is damaged,
+            ``start`` lies after its end, the format changes within the file or is none of sound, there is too much, or
+            the window is out of range.
     """
     check_window(start, end)
-    sound = read_sound(Path(path), start, end)
+    sound = join_sound(stream_sound(Path(path), start, end, audio_track, []), path)
     if sound is None:
         raise ValueError(f"Expected a file with sound, got {path}, which has no audio stream")
     return sound
 
 
-def read_sound(path: Path, start: float, end: float | None) -> tuple[Tensor, int] | None:
-    """Do as :func:`read_waveform`, but return None for a file without an audio stream."""
-    with open_media(path) as container:
-        stream = next(iter(container.streams.audio), None)
+def join_sound(pieces: Iterator[tuple[Tensor, int]], path: str | Path | None) -> tuple[Tensor, int] | None:
+    """Join what :func:`stream_sound` gives, at most 2 GiB; None if that is nothing."""
+    blocks: list[Tensor] = []
+    size, rate = 0, 0
+    for block, rate in pieces:  # noqa: B007, the last one is returned
+        size += 4 * block.numel()
+        if size > LARGEST:
+            raise ValueError(f"Expected at most 2 GiB of samples, got more in {path}; take a part, or use open_clip")
+        blocks.append(block)
+    return (torch.cat(blocks, dim=1), rate) if blocks else None
+
+
+def stream_sound(
+    path: Path, start: float, end: float | None, audio_track: int | None, remarks: list[str]
+) -> Iterator[tuple[Tensor, int]]:
+    """Yield consecutive blocks of what :func:`read_waveform` reads, as they are decoded.
+
+    Args:
+        path: Audio or video file.
+        start: First moment in seconds.
+        end: Moment in seconds that the samples stop before, or None.
+        audio_track: Which track, or None.
+        remarks: What is noteworthy is added to it.
+
+    Yields:
+        Samples of shape (C, s), s > 0, and the sample rate in Hz; nothing if the file has no audio stream.
+
+    Raises:
+        ValueError: As :func:`read_waveform`, possibly after some blocks.
+    """
+    none = True
+    with naming(path), open_media(path) as container:
+        try:
+            stream, remark = choose_track(container, "audio", audio_track)
+        except ValueError as error:
+            raise ValueError(f"{error}, in {path}") from None
         if stream is None:
-            return None
-        # Decoded from the beginning even if start > 0: after a seek, codecs need a few packets to settle and mkv knows
-        # the position only to 1 ms, so the samples would be neither exact nor in their place.
-        blocks = _blocks(decode(container, stream, path), path)
-        rate, block = next(blocks)
-        position = round(_offset(container, stream) * rate)
-        first = round(start * rate)
-        last = None if end is None else round(end * rate)
-        waveform = _window(block, (later for _, later in blocks), position, first, last)
-    if waveform.shape[1] == 0:
+            return
+        remarks += [remark] if remark else []
+        sound = Sound(container, stream, path, end, remarks)
+        for block in _pieces(_window(sound, start, end)):
+            none = False
+            yield block, sound.places.rate
+    if none:
         raise ValueError(f"Expected start before the end of {path}, got start={start} s, after its last sample")
-    return waveform, rate
+    remarks += _describe_jumps(sound.places, start, end)
 
 
-def _offset(container: InputContainer, stream: Any) -> float:
-    """Return how many seconds the sound starts after the picture, 0 if that is within the normal."""
-    video = find_video_stream(container)
-    if video is None or video.start_time is None or stream.start_time is None:
-        return 0.0
-    offset = float(stream.start_time * stream.time_base - video.start_time * video.time_base)
-    return offset if abs(offset) > _NORMAL_OFFSET else 0.0
+def _window(sound: Sound, start: float, end: float | None) -> Iterator[Tensor]:
+    """Yield the samples of the window, with zeros where there is none."""
+    reached, last = None, None
+    for placed in sound.decode(start):
+        if reached is None:
+            reached = round(start * sound.places.rate)
+            last = None if end is None else round(end * sound.places.rate)
+        stop = placed.until if last is None else min(placed.until, last)
+        if stop > reached:
+            samples = to_float(placed.frame)
+            zeros = (placed.position if last is None else min(placed.position, last)) - reached
+            piece = max(1, _PIECE // samples.shape[0])
+            for done in range(0, zeros, piece):
+                yield samples.new_zeros(samples.shape[0], min(piece, zeros - done))
+            reached += max(0, zeros)
+            begin = placed.skip - placed.position
+            yield samples[:, begin + reached : begin + max(reached, stop)]
+            reached = stop
+        if last is not None and placed.until >= last:
+            return
 
 
-def _window(block: Tensor, later: Iterator[Tensor], position: int, first: int, last: int | None) -> Tensor:
-    """Cut samples ``first`` up to ``last`` out of consecutive blocks, the first of which starts at ``position``."""
-    front = max(0, (position if last is None else min(position, last)) - first)
-    kept = [block.new_zeros(block.shape[0], front)]
-    current: Tensor | None = block
-    while current is not None and (last is None or position < last):
-        size = current.shape[1]
-        kept.append(current[:, max(0, first - position) : size if last is None else min(size, last - position)])
-        position += size
-        current = next(later, None)
-    return torch.cat(kept, dim=1)
+def _pieces(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Join small blocks."""
+    kept: list[Tensor] = []
+    size = 0
+    for block in blocks:
+        kept.append(block)
+        size += block.numel()
+        if size >= _PIECE:
+            yield torch.cat(kept, dim=1)
+            kept, size = [], 0
+    if size:
+        yield torch.cat(kept, dim=1)
 
 
-def _blocks(frames: Iterator[Any], path: Path) -> Iterator[tuple[int, Tensor]]:
-    """Yield the sample rate in Hz and the samples of shape (C, S) of each frame."""
-    known: tuple[int, int] | None = None
-    for frame in frames:
-        form = (frame.sample_rate, frame.layout.nb_channels)
-        known = known or form
-        if form != known:
-            raise ValueError(f"Expected one sample rate and channel count in {path}, got {known}, then {form}")
-        yield frame.sample_rate, _to_float(frame)
-
-
-def _to_float(frame: Any) -> Tensor:
-    samples: Tensor = torch.from_numpy(frame.to_ndarray())
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.is_floating_point:
-        return samples.float()
-    if samples.dtype == torch.uint8:
-        return (samples.float() - 128) / 128
-    return samples.float() / 2.0 ** (8 * samples.element_size() - 1)
+def _describe_jumps(places: Places, start: float, end: float | None) -> list[str]:
+    """Say where zeros were filled in, or samples left out, within the window."""
+    inside = [jump for jump in places.jumps if jump.time + max(0.0, jump.seconds) > start]
+    inside = [jump for jump in inside if end is None or jump.time < end]
+    gaps = [jump for jump in inside if jump.seconds > 0]
+    remarks = []
+    if gaps and gaps[0].time == 0:
+        remarks.append(f"sound starts {gaps.pop(0).seconds:.3f} s after the picture")
+    for found, what in (
+        (gaps, "missing and filled with zeros"),
+        ([j for j in inside if j.seconds < 0], "overlapping and left out"),
+    ):
+        if found:
+            seconds = abs(sum(jump.seconds for jump in found))
+            remarks.append(f"{seconds:.3f} s of the sound are {what}, first at {found[0].time:.3f} s")
+    return remarks

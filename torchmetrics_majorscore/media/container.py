@@ -1,12 +1,14 @@
-"""Opening a media file and decoding one of its streams: the only place that imports the decoder (PyAV)."""
+"""Opening a media file: the only place that imports the decoder (PyAV)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.media.entry import is_legible, legible
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,6 +51,29 @@ def check_window(start: float, end: float | None) -> None:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make whatever a decoder raises an error of one line that names the file.
+
+    Args:
+        path: The file that is being read.
+
+    Raises:
+        ValueError: Instead of MemoryError, RuntimeError, OverflowError and others; errors that name the file stay.
+    """
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        # The decoder's own errors are subclasses, and say more than one line or less than a name.
+        name = legible(str(path))
+        if type(error) in (ValueError, FileNotFoundError) and name in str(error):
+            raise
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise ValueError(f"Expected a readable media file, got {name}: {type(error).__name__}: {reason}") from error
+
+
+@contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading, and close it.
 
@@ -61,9 +86,12 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     Raises:
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If PyAV is not installed.
-        ValueError: If ffmpeg does not know the file as media; one line with the path and ffmpeg's reason.
+        ValueError: If ffmpeg does not know the file as media, or its name is not in UTF-8; one line with the path and
+            the reason.
     """
     av = import_av()
+    if not is_legible(str(path)):
+        raise ValueError(f"Expected a file name in UTF-8, got {legible(str(path))}; rename the file")
     if not path.is_file():
         raise FileNotFoundError(f"Expected a media file, got no file at {path}; is it relative to another folder?")
     try:
@@ -77,51 +105,3 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise ValueError(f"Expected a readable media file, got {path}: {error.strerror}") from error
     with container:
         yield container
-
-
-def decode(container: InputContainer, stream: Any, path: Path, promised: Sequence[int] = ()) -> Iterator[Any]:
-    """Decode one stream from the container's current position, up to the end that a truncated file has.
-
-    What is cut off at the end is left out, and so are audio packets before the first that decodes (a sound cut out of
-    a stream begins with the rest of one). Damage in between is an error: pictures after it are predicted from what was
-    lost and come out grey or smeared, samples after it in the wrong place.
-
-    Args:
-        container: The open container.
-        stream: One of its audio or video streams.
-        path: The file, for messages.
-        promised: Presentation stamps of pictures in order. If there are any, then those between them to which no other
-            picture refers are not decoded, and damage to them goes unnoticed.
-
-    Yields:
-        Frames in presentation order.
-
-    Raises:
-        ValueError: If nothing decodes or the stream is damaged; one line with the path and ffmpeg's reason.
-    """
-    av = import_av()
-    packets, decoded, damage = container.demux(stream), False, ""
-    kept, until = frozenset(promised), promised[-1] if promised else -math.inf
-    while True:
-        try:
-            packet = next(packets, None)
-            if promised and packet is not None:
-                unshown = packet.pts is not None and packet.pts < until and packet.pts not in kept
-                stream.codec_context.skip_frame = "NONREF" if unshown else "DEFAULT"
-            frames = [] if packet is None else packet.decode()
-        except av.FFmpegError as error:
-            damage = damage or error.strerror or type(error).__name__
-            continue
-        if packet is None:
-            break
-        for frame in frames:
-            if frame.is_corrupt:
-                damage = damage or "incomplete frame"
-                continue
-            # The last, empty packet only flushes frames from before the damage.
-            if damage and packet.size > 0 and (decoded or stream.type == "video"):
-                raise ValueError(f"Expected {stream.type} without damage, got {path}: {damage}")
-            decoded = True
-            yield frame
-    if not decoded:
-        raise ValueError(f"Expected {stream.type} that decodes, got {path}: {damage or 'the stream is empty'}")

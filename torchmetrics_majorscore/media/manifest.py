@@ -7,61 +7,41 @@
 | ``text``, ``caption`` or ``label`` | caption |
 | ``class`` or ``label`` | class, for ``majorscore benchmark``; else the caption |
 | ``start``, ``end`` | window in seconds |
+| ``audio_track`` | which of several sound tracks, counted from 0; empty is the one flagged as default |
 
-Other columns are ignored. Without ``video`` and ``audio`` columns (VGGSound lists), each id is looked up in the folder.
+Other columns are ignored. Without ``video`` and ``audio`` columns (VGGSound lists), each id is looked up in the folder
+and those below it.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-_AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
-_COLUMNS = ("id", "video", "audio", "text", "caption", "label", "class", "start", "end")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+from torchmetrics_majorscore.media.entry import Entry, Manifest, is_legible, legible
+from torchmetrics_majorscore.media.folder import index_videos, list_folder
+from torchmetrics_majorscore.media.rows import COLUMNS, read_rows
+
+_NUMBERS = ("id", "start", "end", "audio_track")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One clip of a manifest.
-
-    Attributes:
-        id: Its name, unique in the manifest.
-        video: Video or image file, or None.
-        audio: File of the sound; None is the video's own track.
-        text: Caption, or None.
-        start: First moment in seconds, at least 0.
-        end: Moment in seconds that the clip stops before; None is the end of the files.
-        label: Its class, or None; clips of one class are never mispaired with each other.
-    """
-
-    id: str
-    video: Path | None
-    audio: Path | None
-    text: str | None
-    start: float = 0.0
-    end: float | None = None
-    label: str | None = None
-
-
-def read_manifest(path: str | Path, folder: str | Path | None = None) -> list[Entry]:
+def read_manifest(path: str | Path, folder: str | Path | None = None, *, audio_track: int | None = None) -> Manifest:
     """Read a manifest, in its order; the files that it names are not opened and may be missing.
 
     Args:
         path: A UTF-8 ``.jsonl``, ``.csv`` or ``.tsv`` file, the last two with a header, or with two columns id and
-            label without one; or a folder, whose media files are taken in sorted order: ``a.mp4`` is the clip ``a``,
-            ``a.wav`` its sound, ``a.txt`` its caption.
+            label without one; or a folder, whose media files, also those of folders below it, are taken in sorted
+            order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption.
         folder: What relative paths start from, and where ids are looked up; None is the manifest's own folder.
+        audio_track: Which of several sound tracks to take of clips for which the manifest names none, counted from 0;
+            None is the one flagged as default.
 
     Returns:
-        One entry per clip. An id without a file keeps the path ``<folder>/<id>.mp4``.
+        A list with one entry per clip. An id without a file keeps the path ``<folder>/<id>.mp4``. An entry whose
+        caption, label or id is not in UTF-8 has an ``error``. The list's attribute ``left_out`` names the files of a
+        folder that were not taken.
 
     Raises:
         FileNotFoundError: If the manifest or the folder does not exist.
@@ -72,104 +52,59 @@ def read_manifest(path: str | Path, folder: str | Path | None = None) -> list[En
     base = path.parent if folder is None else Path(folder)
     if not path.exists() or not base.is_dir():
         raise FileNotFoundError(f"Expected a manifest and its folder, got no {path if base.is_dir() else base}")
+    left_out: list[str] = []
     if path.is_dir():
         if folder is not None:
             raise ValueError(f"Expected a manifest file together with folder={folder}, got the folder {path}")
-        entries = _list_folder(path)
+        entries, left_out = list_folder(path)
     else:
-        rows = _read_rows(path)
-        lookup = _index(base) if not any({"video", "audio"} & row.keys() for _, row in rows) else None
+        rows = read_rows(path)
+        lookup = index_videos(base) if not any({"video", "audio"} & row.keys() for _, row in rows) else None
         entries = [(f"line {line}", _entry(row, base, lookup, f"{path}, line {line}")) for line, row in rows]
     if not entries:
-        raise ValueError(f"Expected at least one clip, got none in {path}")
+        others = f", and {len(left_out)} other files" if left_out else ""
+        raise ValueError(f"Expected at least one clip, got none in {path}{others}")
+    _check_unique(entries, path)
+    chosen = (replace(e, audio_track=audio_track) if e.audio_track is None else e for _, e in entries)
+    return Manifest(chosen, left_out)
+
+
+def _check_unique(entries: list[tuple[str, Entry]], path: Path) -> None:
     seen: dict[str, str] = {}
     for place, entry in entries:
         if entry.id in seen:
             raise ValueError(f"Expected unique ids in {path}, got {entry.id!r} at {seen[entry.id]} and at {place}")
         seen[entry.id] = place
-    return [entry for _, entry in entries]
 
 
-def _read_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Return the known, non-empty columns of each row with its line number."""
-    suffix = path.suffix.lower()
-    if suffix not in (*_DELIMITERS, ".jsonl"):
-        raise ValueError(f"Expected a .csv, .tsv or .jsonl manifest or a folder, got {path}")
-    try:
-        return list(_json_rows(path) if suffix == ".jsonl" else _table_rows(path, _DELIMITERS[suffix]))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Expected UTF-8 text in {path}, got {error.reason} at byte {error.start}") from error
-
-
-def _table_rows(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        # Strict: a quotation mark out of place is an error, where csv would join the lines up to the next one.
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        header: list[str] | None = None
-        try:
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if header is None:
-                    header, is_header = _header(cells, path)
-                    if is_header:
-                        continue
-                if len(cells) != len(header):
-                    mistake = "is a text with the delimiter in it without quotation marks?"
-                    got = f"{len(cells)} in {path}, line {reader.line_num}"
-                    raise ValueError(f"Expected {len(header)} cells, got {got}; {mistake}")
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-        except csv.Error as error:
-            raise ValueError(f"Expected a table, got {path}, line {reader.line_num}: {error}") from error
-
-
-def _header(cells: list[str], path: Path) -> tuple[list[str], bool]:
-    """Return the names of the columns, and whether the first row gave them."""
-    names = [cell.strip().lower() for cell in cells]
-    if {"id", "video", "audio"} & set(names):
-        return names, True
-    if len(cells) == 2 and not set(_COLUMNS) & set(names):
-        return ["id", "label"], False
-    raise ValueError(f"Expected a column id, video or audio in {path}, line 1, got {', '.join(names)}")
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"Expected JSON, got {path}, line {number}: {error.msg}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"Expected a JSON object, got {type(row).__name__} in {path}, line {number}")
-            yield number, row
-
-
-def _index(folder: Path) -> dict[str, Path]:
-    """Return the videos of a folder by id; listing it once is faster than asking for each of many ids."""
-    videos = [file for file in folder.iterdir() if file.suffix in _VIDEO_SUFFIXES]
-    videos.sort(key=lambda file: _VIDEO_SUFFIXES.index(file.suffix), reverse=True)
-    return {file.stem: file for file in videos}
-
-
-def _entry(row: dict[str, Any], base: Path, lookup: dict[str, Path] | None, place: str) -> Entry:
-    values = {name: _text(row.get(name), name, place) for name in _COLUMNS}
+def _entry(row: dict[str, Any], base: Path, lookup: dict[str, list[Path]] | None, place: str) -> Entry:
+    values = {name: _text(row.get(name), name, place) for name in COLUMNS}
     if "id" in row and not values["id"]:
         raise ValueError(f"Expected an id, got an empty one in {place}")
+    errors = [
+        f"Expected {name} in UTF-8, got {legible(values[name][:80])!r} in {place}; is it in another encoding?"
+        for name in ("id", "text", "caption", "label", "class")
+        if not is_legible(values[name])
+    ]
     video, audio = (base / values[name] if values[name] else None for name in ("video", "audio"))
     if lookup is not None and values["id"]:
-        video = lookup.get(values["id"], base / f"{values['id']}.mp4")
+        found = lookup.get(values["id"], [])
+        video = found[0] if len(found) == 1 else base / f"{values['id']}.mp4"
+        if len(found) > 1:
+            errors.append(f"Expected one file for {values['id']!r}, got {found[0]} and {found[1]}, in {place}")
     source = video or audio
     if source is None:
         raise ValueError(f"Expected a video or an audio file, got neither in {place}")
     start, end = _seconds(values["start"], "start", place) or 0.0, _seconds(values["end"], "end", place)
     if end is not None and end <= start:
         raise ValueError(f"Expected start < end, got start={start} and end={end} in {place}")
-    text = values["text"] or values["caption"] or values["label"] or None
-    label = values["class"] or values["label"] or None
-    return Entry(values["id"] or source.stem, video, audio, text, start, end, label)
+    # What cannot be read is left out, and not replaced by another column's value.
+    text, label = (
+        next((values[name] if is_legible(values[name]) else None for name in names if values[name]), None)
+        for names in (("text", "caption", "label"), ("class", "label"))
+    )
+    track, error = _track(values["audio_track"], place), "; ".join(errors) or None
+    return Entry(legible(values["id"] or source.stem), video, audio, text, start, end, label, track, error)
 
 
 def _text(value: Any, name: str, place: str) -> str:
@@ -178,7 +113,7 @@ def _text(value: Any, name: str, place: str) -> str:
         return ""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and name in ("id", "start", "end"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and name in _NUMBERS:
         return str(value)
     raise ValueError(f"Expected {name} to be a string, got {value!r} in {place}")
 
@@ -195,18 +130,9 @@ def _seconds(text: str, name: str, place: str) -> float | None:
     return value
 
 
-def _list_folder(folder: Path) -> list[tuple[str, Entry]]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    pictures = [file for file in files if file.suffix.lower() in _VIDEO_SUFFIXES + _IMAGE_SUFFIXES]
-    sounds = [file for file in files if file.suffix.lower() in _AUDIO_SUFFIXES]
-    tracks = {file.stem: file for file in sounds}
-    paired = {tracks[file.stem] for file in pictures if file.stem in tracks}
-    entries = [(file.name, Entry(file.stem, file, tracks.get(file.stem), _caption(file))) for file in pictures]
-    entries += [(file.name, Entry(file.stem, None, file, _caption(file))) for file in sounds if file not in paired]
-    return sorted(entries, key=lambda entry: entry[1].id)
-
-
-def _caption(file: Path) -> str | None:
-    """Return the text of the .txt file beside a media file."""
-    text = file.with_suffix(".txt")
-    return (text.read_text(encoding="utf-8-sig").strip() or None) if text.is_file() else None
+def _track(text: str, place: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"Expected audio_track to count sound tracks from 0, got {text!r} in {place}")
+    return int(text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,30 +24,51 @@ class Picture(NamedTuple):
     frame: Any
 
 
-def wanted_times(fps: float, start: float, end: float | None) -> Iterator[float]:
-    """Yield ``start + k / fps`` while it lies before ``end``, and ``start`` in any case."""
-    for k in itertools.count():
-        time = start + k / fps
-        if k > 0 and end is not None and time >= end - _ROUND_OFF:
-            return
-        yield time
+@dataclass(frozen=True)
+class Times:
+    """The wanted times ``start + k / fps`` that lie before ``end``, and ``start`` in any case."""
+
+    fps: float
+    start: float
+    end: float | None
+
+    def before(self, moment: float, slack: float = 0.0) -> int:
+        """Count the wanted times ``t`` with ``t + slack < moment``, without going through them."""
+        if math.isinf(moment):
+            return int(1e18)
+        count = max(0, math.ceil((moment - slack - self.start) * self.fps))
+        while count > 0 and self.start + (count - 1) / self.fps + slack >= moment:
+            count -= 1
+        while self.start + count / self.fps + slack < moment:
+            count += 1
+        return count
+
+    @property
+    def count(self) -> int | None:
+        """Their number, None if there is no end."""
+        return None if self.end is None else max(1, self.before(self.end - _ROUND_OFF))
 
 
-def shown_at(pictures: Iterator[Picture], times: Iterator[float], slack: float) -> Iterator[Picture]:
-    """Yield the picture on screen at each wanted time, the same object again while it stays on screen."""
-    time: float | None = next(times)
+def shown_at(pictures: Iterator[Picture], times: Times, slack: float) -> Iterator[tuple[Picture, int]]:
+    """Yield the pictures that are on screen at wanted times, each with the number of these times."""
+    total, given = times.count, 0
     on_screen: Picture | None = None
     for picture in pictures:
-        while time is not None and on_screen is not None and time + slack < picture.time:
-            yield on_screen
-            time = next(times, None)
-        if time is None:
-            return
+        if on_screen is not None:
+            until = times.before(picture.time, slack)
+            until = until if total is None else min(until, total)
+            if until > given:
+                yield on_screen, until - given
+                given = until
+            if given == total:
+                return
         on_screen = picture
-    # The last picture is shown at its own time even if the file gives it no duration.
-    while time is not None and on_screen and (time <= on_screen.time or time + slack < on_screen.until):
-        yield on_screen
-        time = next(times, None)
+    if on_screen is not None:
+        # The last picture is shown at its own time even if the file gives it no duration.
+        until = max(times.before(on_screen.until, slack), times.before(math.nextafter(on_screen.time, math.inf)))
+        until = until if total is None else min(until, total)
+        if until > given:
+            yield on_screen, until - given
 
 
 def slack_of(stream: Any) -> float:
@@ -55,20 +77,19 @@ def slack_of(stream: Any) -> float:
     return _TICKS_OF_SLACK * tick if tick <= _LARGEST_TICK else _ROUND_OFF
 
 
-def plan_shown(container: InputContainer, stream: Any, times: Iterator[float], end: float | None) -> list[int]:
-    """Find what is shown at each wanted time from the packets between the container's position and ``end``.
+def plan_shown(container: InputContainer, stream: Any, times: Times) -> list[tuple[int, int]]:
+    """Find what is shown at the wanted times from the packets between the container's position and the end.
 
     Args:
         container: The open container; its position moves.
         stream: Its video stream, with a start time.
         times: The wanted times.
-        end: Moment in seconds that the last one lies before, or None.
 
     Returns:
-        Presentation stamp of the picture at each time, as far as the packets tell: the last picture may be shown
-        longer. Empty if a packet has no stamp.
+        Presentation stamp of each picture that is shown and the number of times, as far as the packets tell: the last
+        picture may be shown longer. Empty if a packet has no stamp.
     """
-    stop = None if end is None else stream.start_time + end / stream.time_base + 1
+    stop = None if times.end is None else stream.start_time + times.end / stream.time_base + 1
     stamps = []
     for packet in container.demux(stream):
         if packet.size == 0 or (stop is not None and packet.dts is not None and packet.dts > stop):
@@ -76,5 +97,7 @@ def plan_shown(container: InputContainer, stream: Any, times: Iterator[float], e
         if packet.pts is None:
             return []
         stamps.append(packet.pts)
-    moments = [(float((stamp - stream.start_time) * stream.time_base), stamp) for stamp in sorted(stamps)]
-    return [picture.frame for picture in shown_at((Picture(t, t, s) for t, s in moments), times, slack_of(stream))]
+    stamps.sort()
+    moments = ((float((stamp - stream.start_time) * stream.time_base), stamp) for stamp in stamps)
+    pictures = (Picture(time, time, stamp) for time, stamp in moments)
+    return [(picture.frame, count) for picture, count in shown_at(pictures, times, slack_of(stream))]

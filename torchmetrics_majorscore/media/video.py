@@ -11,18 +11,24 @@ Pixels that are not square stay as they are stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.media.container import check_window, decode, import_av, open_media
-from torchmetrics_majorscore.media.timing import Picture, plan_shown, shown_at, slack_of, wanted_times
+from torchmetrics_majorscore.media.container import check_window, naming, open_media
+from torchmetrics_majorscore.media.packets import seek
+from torchmetrics_majorscore.media.pictures import Pictures
+from torchmetrics_majorscore.media.pixels import to_rgb
+from torchmetrics_majorscore.media.timing import Picture, Times, plan_shown, shown_at, slack_of
+from torchmetrics_majorscore.media.tracks import choose_track
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+
+LARGEST = 2**31  # bytes that are read at once; what is longer is read in pieces
 
 
 def read_frames(path: str | Path, *, fps: float = 1.0, start: float = 0.0, end: float | None = None) -> Tensor:
@@ -31,7 +37,7 @@ def read_frames(path: str | Path, *, fps: float = 1.0, start: float = 0.0, end: 
     The duration is where the last frame that decodes ends, so a truncated file gives what it still holds. A still
     image (jpg, png, webp, bmp) is a video of one frame, whatever the rate and the window. Rotation and mirroring
     stored in a video, and rotation stored in an image (EXIF orientations 1, 3, 6, 8; the mirrored ones 2, 4, 5, 7 are
-    taken for rotations), are applied.
+    taken for rotations), are applied. Of several tracks of pictures, the one flagged as default is taken.
 
     Args:
         path: Video or image file.
@@ -40,60 +46,54 @@ def read_frames(path: str | Path, *, fps: float = 1.0, start: float = 0.0, end: 
         end: Time in seconds that every frame lies before; None is the end of the video.
 
     Returns:
-        RGB frames of shape (T, 3, H, W), uint8 in [0, 255], with T >= 1.
+        RGB frames of shape (T, 3, H, W), uint8 in [0, 255], with T >= 1, of at most 2 GiB; frames of another size than
+        the first are scaled to it. For more see :func:`.open_clip`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If PyAV is not installed.
-        ValueError: If the file has no video stream, nothing decodes, ``start`` lies after its end, or the arguments
-            are out of range.
+        ValueError: If the file has no video stream, nothing decodes or a part of it is damaged, ``start`` lies after
+            its end, a picture has more than 8192 x 8192 pixels, there is too much, or the arguments are out of range.
     """
     check_window(start, end)
     check_fps(fps)
-    path, window = Path(path), (fps, start, end)
-    frames = _read(path, window, skip=True)
-    if frames is None:
-        frames = _read(path, window, skip=False)
-    if not frames:
-        raise ValueError(f"Expected start before the end of {path}, got start={start} s, after its last frame")
-    # The decoder's own order in memory, rows of RGB pixels: bringing frames into another one costs more than to convert
-    # them from YUV, and the resize that follows is twice as fast on this one.
-    return torch.stack([frame.permute(1, 2, 0) for frame in frames]).permute(0, 3, 1, 2)
+    return join_frames(stream_frames(Path(path), Times(fps, start, end), []), path)
 
 
-def _read(path: Path, window: tuple[float, float, float | None], *, skip: bool) -> list[Tensor] | None:
-    """Read the frames; with ``skip`` without decoding pictures that matter to none of them.
+def join_frames(pictures: Iterator[tuple[Tensor, int]], path: str | Path) -> Tensor:
+    """Join what :func:`stream_frames` gives, at most 2 GiB."""
+    frames: list[Tensor] = []
+    size = 0
+    for frame, count in pictures:
+        size += count * frame.numel()
+        if size > LARGEST:
+            raise ValueError(f"Expected at most 2 GiB of frames, got more in {path}; take a part, or use open_clip")
+        frames += [frame.permute(1, 2, 0)] * count
+    # Stacked as they lie in memory, see to_rgb.
+    return torch.stack(frames).permute(0, 3, 1, 2)
 
-    In H.264 a packet says whether later pictures refer to its own, so those that do not and are not shown can be left
-    out without a change of a bit. None if then not exactly the pictures came out that the packets' stamps promised, as
-    in a damaged file: what is shown in their place depends on all pictures.
+
+def stream_frames(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Tensor, int]]:
+    """Yield each picture that is shown at a wanted time as :func:`read_frames` does, when it is decoded.
+
+    Args:
+        path: Video or image file.
+        times: The wanted times.
+        remarks: What is noteworthy is added to it.
+
+    Yields:
+        uint8 tensor of shape (3, H, W), and the number of consecutive wanted times at which it is on screen.
+
+    Raises:
+        ValueError: As :func:`read_frames`, possibly after some frames.
     """
-    fps, start, end = window
-    with open_media(path) as container:
-        stream = find_video_stream(container)
-        if stream is None:
-            raise ValueError(f"Expected a file with pictures, got {path}, which has no video stream")
-        if _is_image(container):
-            return [_to_rgb(next(decode(container, stream, path)), None)]
-        promised: list[int] = []
-        if skip and _tells_references(container, stream):
-            _seek(container, stream, stream.start_time + start / stream.time_base)
-            promised = plan_shown(container, stream, wanted_times(fps, start, end), end)
-            _seek(container, stream, stream.start_time)
-        pictures = _pictures(container, stream, path, start, promised)
-        shown = shown_at(pictures, wanted_times(fps, start, end), slack_of(stream))
-        try:
-            return _convert(shown, promised)
-        except ValueError:
-            if promised:
-                return None
-            raise
-
-
-def _tells_references(container: InputContainer, stream: Any) -> bool:
-    # Of the common containers these two hold exact stamps and seek exactly. HEVC's flag has exceptions by layer.
-    seekable = container.format.name.startswith(("mov,", "matroska,")) and stream.start_time is not None
-    return seekable and stream.codec.name == "h264"
+    size: tuple[int, int] | None = None
+    with naming(path):
+        for picture, count in _shown(path, times, remarks):
+            size = size or (picture.frame.width, picture.frame.height)
+            yield to_rgb(picture.frame, size), count
+    if size is None:
+        raise ValueError(f"Expected start before the end of {path}, got start={times.start} s, after its last frame")
 
 
 def check_fps(fps: float) -> None:
@@ -109,17 +109,27 @@ def check_fps(fps: float) -> None:
         raise ValueError(f"Expected fps > 0 in frames per second, got {fps}")
 
 
-def find_video_stream(container: InputContainer) -> Any | None:
-    """Find the first stream of moving pictures.
-
-    Args:
-        container: An open container.
-
-    Returns:
-        The stream, or None; the cover picture of a music file is no video.
-    """
-    cover = import_av().stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+def _shown(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Picture, int]]:
+    """Yield the shown pictures, where that can be known without decoding those that matter to none of them."""
+    with open_media(path) as container:
+        stream, remark = choose_track(container, "video")
+        if stream is None:
+            raise ValueError(f"Expected a file with pictures, got {path}, which has no video stream")
+        remarks += [remark] if remark else []
+        pictures = Pictures(container, stream, path, times.end, remarks)
+        if _is_image(container):
+            yield next(pictures.decode(0.0)), 1
+            return
+        number = stream.index  # a closed container's streams are gone
+        promised = _plan(container, stream, times)
+        if not promised:
+            yield from _every(pictures, times)
+            return
+        given = yield from _promised(pictures, times, promised)
+    if given is not None:
+        with open_media(path) as container:
+            pictures = Pictures(container, container.streams[number], path, times.end, remarks)
+            yield from _every(pictures, times, given)
 
 
 def _is_image(container: InputContainer) -> bool:
@@ -127,88 +137,55 @@ def _is_image(container: InputContainer) -> bool:
     return container.format.name == "image2" or container.format.name.endswith("_pipe")
 
 
-def _pictures(
-    container: InputContainer, stream: Any, path: Path, start: float, promised: Sequence[int]
-) -> Iterator[Picture]:
-    """Decode from the last key frame at or before ``start``, or from the beginning if the file cannot seek there."""
-    # AVI stores no presentation times, and what ffmpeg gives instead is wrong for B-frames: its decoding times, one
-    # per frame, are exact in steps but offset by the decoder's delay, so that time 0 is known only to the first frame.
-    ordered = container.format.name == "avi"
-    origin = None if ordered else stream.start_time
-    if start > 0 and origin is not None and _seek(container, stream, origin + start / stream.time_base):
-        pictures = _timed(decode(container, stream, path, promised), stream, path, origin, ordered)
-        try:
-            first = next(pictures)
-        except ValueError:  # nothing from there on, as in a truncated file: what lies before says what there is
-            first = None
-        if first is not None and first.time <= start:
-            yield first
-            yield from pictures
-            return
-        _seek(container, stream, origin)
-    yield from _timed(decode(container, stream, path, promised), stream, path, origin, ordered)
+def _plan(container: InputContainer, stream: Any, times: Times) -> list[tuple[int, int]]:
+    """Find the stamps of the shown pictures and how often each is, where the others may be left out.
 
-
-def _seek(container: InputContainer, stream: Any, stamp: float) -> bool:
-    try:
-        container.seek(math.floor(stamp), stream=stream)
-    except import_av().FFmpegError:
-        return False
-    return True
-
-
-def _timed(frames: Iterator[Any], stream: Any, path: Path, origin: int | None, ordered: bool) -> Iterator[Picture]:
-    usual = float(1 / stream.guessed_rate) if stream.guessed_rate else 0.0
-    stamp: int | None = None
-    for frame in frames:
-        if not ordered:
-            stamp = frame.pts
-        elif frame.dts is not None or stamp is None:
-            stamp = frame.dts
-        else:  # flushed from the decoder at the end of the file
-            stamp += frame.duration
-        if stamp is None:
-            raise ValueError(f"Expected a container with time stamps (mp4, mkv, ...), got {path}, a raw stream")
-        origin = stamp if origin is None else origin
-        time = float((stamp - origin) * frame.time_base)
-        yield Picture(time, time + (float(frame.duration * frame.time_base) or usual), frame)
-
-
-def _convert(pictures: Iterator[Picture], promised: Sequence[int]) -> list[Tensor] | None:
-    """Convert each picture once, all to the size of the first; None if they do not start with the promised ones."""
-    frames: list[Tensor] = []
-    last: Picture | None = None
-    size: tuple[int, int] | None = None
-    for number, picture in enumerate(pictures):
-        if number < len(promised) and picture.frame.pts != promised[number]:
-            return None
-        size = size or (picture.frame.width, picture.frame.height)
-        frames.append(frames[-1] if picture is last else _to_rgb(picture.frame, size))
-        last = picture
-    return frames if len(frames) >= len(promised) else None
-
-
-def _to_rgb(frame: Any, size: tuple[int, int] | None) -> Tensor:
-    width, height = size or (frame.width, frame.height)
-    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height)).permute(2, 0, 1)
-    return _upright(pixels, frame)
-
-
-def _upright(pixels: Tensor, frame: Any) -> Tensor:
-    """Apply the frame's display matrix, to the nearest right angle.
-
-    The stored point (x, y) is shown at (a x + c y, b x + d y), moved back into the picture, where the matrix of nine
-    int32 starts with a, b, u, c, d.
+    In H.264 a packet says whether later pictures refer to its own, so those that do not and are not shown need not be
+    decoded, without a change of a bit. HEVC's flag has exceptions by layer. Of the common containers these two hold
+    exact stamps and seek exactly.
     """
-    try:
-        # frame.side_data would tie frame and data into a cycle, and pictures would wait for the garbage collector.
-        matrix = import_av().sidedata.sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")
-    except ValueError:
-        # PyAV 18.1 lists no side data at all beside a kind that it does not know, and EXIF is one. The angle remains.
-        return torch.rot90(pixels, round(frame.rotation / 90), (1, 2))
-    if matrix is None:
-        return pixels
-    a, b, _, c, d = torch.frombuffer(bytearray(bytes(matrix)), dtype=torch.int32)[:5].tolist()
-    if abs(a) < abs(b):
-        pixels, a, d = pixels.transpose(1, 2), c, b
-    return pixels.flip([axis for axis, sign in ((1, d), (2, a)) if sign < 0])
+    indexed = container.format.name.startswith(("mov,", "matroska,")) and stream.start_time is not None
+    if not indexed or stream.codec.name != "h264":
+        return []
+    seek(container, math.floor(stream.start_time + times.start / stream.time_base), stream)
+    promised = plan_shown(container, stream, times)
+    seek(container, stream.start_time, stream)
+    return promised
+
+
+def _promised(
+    pictures: Pictures, times: Times, promised: list[tuple[int, int]]
+) -> Generator[tuple[Picture, int], None, int | None]:
+    """Decode no more than is needed for the promised pictures.
+
+    Returns:
+        None, or for how many times pictures were given when it turned out that others come than were promised, as in a
+        damaged file: what is shown in their place depends on all pictures.
+    """
+    given = number = 0
+    shown = shown_at(pictures.decode(times.start, [stamp for stamp, _ in promised]), times, slack_of(pictures.stream))
+    while True:
+        try:
+            picture, count = next(shown, (None, 0))
+        except ValueError:
+            return given
+        if picture is None:
+            break
+        if number < len(promised):
+            stamp, planned = promised[number]
+            # The packets do not tell how long the last one is shown.
+            if picture.frame.pts != stamp or count < planned or (count > planned and number < len(promised) - 1):
+                return given
+        given, number = given + count, number + 1
+        yield picture, count
+    return given if number < len(promised) else None
+
+
+def _every(pictures: Pictures, times: Times, skip: int = 0) -> Iterator[tuple[Picture, int]]:
+    """Decode all pictures, and leave out those of the first ``skip`` times."""
+    given = 0
+    for picture, count in shown_at(pictures.decode(times.start), times, slack_of(pictures.stream)):
+        fresh = min(count, given + count - skip)
+        given += count
+        if fresh > 0:
+            yield picture, fresh

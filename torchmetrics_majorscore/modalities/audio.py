@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torchmetrics_majorscore.modalities.base import Checked, Modality, check_number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import torch
     from torch import Tensor
 
@@ -55,7 +57,7 @@ class Audio(Modality):
                 checked.add(None, reason)
                 continue
             mono = mix(waveform)
-            checked.add(mono, remark=find_doubt(mono), seconds=len(mono) / rate)
+            checked.add(mono, remark=find_doubt(mono.min().item(), mono.max().item()), seconds=len(mono) / rate)
         return checked
 
     def prepare(self, sample: Tensor, rate: int | None, encoder: Any, device: torch.device) -> Tensor:
@@ -64,6 +66,15 @@ class Audio(Modality):
 
         return resample(sample.to(device), rate or encoder.sample_rate, encoder.sample_rate)
 
+    def prepare_pieces(
+        self, pieces: Iterable[Tensor], rate: int | None, encoder: Any, device: torch.device
+    ) -> Iterator[Tensor]:
+        """Resample pieces as the whole."""
+        from torchmetrics_majorscore.encoders.resample import resample_pieces
+
+        moved = (piece.to(device) for piece in pieces)
+        return resample_pieces(moved, rate or encoder.sample_rate, encoder.sample_rate)
+
 
 def mix(waveform: Tensor) -> Tensor:
     """Mix (S,) or (C, S), float or int16, to mono (S,), float32."""
@@ -71,13 +82,12 @@ def mix(waveform: Tensor) -> Tensor:
     return scaled.mean(dim=0) if scaled.ndim == 2 else scaled
 
 
-def find_doubt(mono: Tensor) -> str:
-    """Say what is noteworthy of a mono waveform (S,), float32, S >= 1: that nothing is heard of it, or it is clipped.
+def find_doubt(low: float, high: float) -> str:
+    """Say what is noteworthy of a mono waveform with these bounds: that nothing is heard of it, or it is clipped.
 
     Silent is what becomes so on the way to the encoder: anti-phase stereo once mixed, an offset without sound, and
     what is smaller than one step of the 16-bit values that CLAP hears.
     """
-    low, high = (bound.item() for bound in mono.aminmax())
     if high - low < STEP:
         return "is silent"
     peak = max(-low, high)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import torch
 
 
@@ -88,6 +90,10 @@ class Modality(ABC):
             What ``encode_<name>`` takes.
         """
         return sample
+
+    def prepare_pieces(self, pieces: Iterable[Any], rate: Any, encoder: Any, device: torch.device) -> Iterator[Any]:
+        """Bring a sample that comes in pieces to a device, as :meth:`prepare` brings it whole."""
+        return (self.prepare(piece, rate, encoder, device) for piece in pieces)
 
 
 def check_number(name: str, value: Any, low: float, high: float, example: str) -> float:

@@ -14,6 +14,7 @@ from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import ReadClip
 
 BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
@@ -82,7 +83,8 @@ class ClipEncoder:
 
     def encode(self, clips: Sequence[ReadClip]) -> Encoded:
         """Encode a batch; what fails of a clip costs that modality of that clip only."""
-        reasons, remarks = [list(clip.reasons) for clip in clips], [list(clip.remarks) for clip in clips]
+        reasons: list[list[str]] = [list(clip.reasons) for clip in clips]
+        remarks: list[list[str]] = [[] for _ in clips]
         encoded = Encoded([clip.entry.id for clip in clips])
         for prefix, modalities, encoder in self._spaces():
             for name in modalities:
@@ -93,6 +95,7 @@ class ClipEncoder:
                     width = len(next(iter(rows.values())))
                     missing = torch.full((width,), math.nan)
                     encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
+        remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, reasons, strict=True) if w}
         encoded.remarks = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, remarks, strict=True) if w}
         return encoded
@@ -130,15 +133,22 @@ class _Run:
         yield from zip(places, vectors, strict=True)
 
     def _encode(self, clips: Sequence[ReadClip], places: Sequence[int]) -> Tensor:
-        prepare = MODALITIES[self.name].prepare
         with exact_float32(self.device):
-            items: list[Any] = [
-                prepare(clip.inputs[self.name], clip.sample_rate, self.encoder, self.device) for clip in clips
-            ]
+            items = [self._prepare(clip) for clip in clips]
         vectors = self.encoder.encode(self.name, items, self.device).cpu()
         for place, remark in self.encoder.remark(self.name, items, self.device).items():
             self.remarks[places[place]].append(f"{self.name} {remark}")
         return vectors
+
+    def _prepare(self, clip: ReadClip) -> Any:
+        modality, given = MODALITIES[self.name], clip.inputs[self.name]
+        if isinstance(given, Pieces) and self.encoder.streams(self.device):
+            return modality.prepare_pieces(given, clip.sample_rate, self.encoder, self.device)
+        if isinstance(given, Pieces):
+            given = given.whole(LARGEST)
+            if given is None:
+                raise ValueError(f"Expected at most 2 GiB, got more, and {self.encoder.name} does not take pieces.")
+        return modality.prepare(given, clip.sample_rate, self.encoder, self.device)
 
 
 def batches(clips: Iterator[ReadClip], size: int) -> Iterator[list[ReadClip]]:
