@@ -11,7 +11,7 @@ for package in ("jinja2", "matplotlib", "pandas"):
 
 from media_files import av, sine, write, write_sound  # noqa: E402
 
-from torchmetrics_majorscore.media import Entry, read_frames  # noqa: E402
+from torchmetrics_majorscore.media import Entry, open_clip, read_frames  # noqa: E402
 from torchmetrics_majorscore.report.preview import read_preview  # noqa: E402
 from torchmetrics_majorscore.report.window import FPS, SAMPLE_RATE, read_pictures, read_sound  # noqa: E402
 
@@ -29,7 +29,7 @@ def numbers(pictures):
 @pytest.mark.parametrize("start", [0.0, 0.9, 1.5])
 def test_pictures_are_those_on_screen(tmp_path, name, codec, start):
     damage = []
-    pictures = read_pictures(write(tmp_path / name, codec), start, 1.9, damage)
+    pictures = read_pictures(open_clip(write(tmp_path / name, codec), fps=FPS, start=start, end=1.9), damage)
     assert numbers(pictures) == [int(30 * (start + k / FPS) + 0.02) for k in range(len(pictures))]
     assert len(pictures) == np.ceil((1.9 - start) * FPS)
     assert damage == []
@@ -39,7 +39,7 @@ def test_pictures_are_those_on_screen(tmp_path, name, codec, start):
 def test_pictures_stand_as_the_reader_sees_them(tmp_path, rotation):
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     path = write(tmp_path / "a.mp4", count=3, image=image, **rotation)
-    mine = read_pictures(path, 0.0, 0.1, [])[0].to_ndarray(format="rgb24")
+    mine = read_pictures(open_clip(path, fps=FPS, end=0.1), [])[0].to_ndarray(format="rgb24")
     reader = read_frames(path)[0].permute(1, 2, 0).numpy()
     assert np.abs(mine.astype(int) - reader).mean() < 8  # a wrong turn is 80 off
 
@@ -48,7 +48,7 @@ def test_large_pictures_become_small_and_even(tmp_path):
     path = tmp_path / "a.png"
     frame = av.VideoFrame.from_ndarray(np.zeros((77, 1111, 3), np.uint8), format="rgb24")
     frame.to_image().save(path)
-    (picture,) = read_pictures(path, 5.0, 6.0, [])
+    (picture,) = read_pictures(open_clip(path, fps=FPS, start=5.0, end=6.0), [])
     assert (picture.width, picture.height) == (320, 22)
 
 
@@ -58,14 +58,14 @@ def test_sound_is_mono_and_in_its_place(tmp_path, dtype):
     wave = sine(44_100, channels=2)
     codec = {"int16": "pcm_s16le", "float32": "pcm_f32le", "uint8": "pcm_u8"}[dtype]
     path = write_sound(tmp_path / "a.wav", codec, (scale * wave + shift).astype(dtype), 44_100)
-    sound = read_sound(Entry("a", None, path, None), 0.25, 5.0, [])
+    sound = read_sound(open_clip(None, path, start=0.25, end=5.0), [])
     assert sound.shape == (round(0.75 * SAMPLE_RATE),)
     np.testing.assert_allclose(sound, wave.mean(0)[-len(sound) :], atol=0.02)
 
 
 def test_sound_is_resampled(tmp_path):
     path = write_sound(tmp_path / "a.wav", "pcm_f32le", sine(16_000).astype(np.float32), 16_000)
-    sound = read_sound(Entry("a", None, path, None), 0.0, 10.0, [])
+    sound = read_sound(open_clip(None, path), [])
     assert abs(len(sound) - SAMPLE_RATE) < 100
     inner = slice(1000, -1000)
     np.testing.assert_allclose(sound[inner], sine(SAMPLE_RATE)[0][: len(sound)][inner], atol=0.01)
@@ -74,7 +74,7 @@ def test_sound_is_resampled(tmp_path):
 def test_a_late_sound_is_late(tmp_path):
     tone = (32767 * sine(8000)).astype(np.int16)
     path = write(tmp_path / "a.mkv", sound=("pcm_s16le", tone, 4000))  # stamps start at half a second
-    sound = read_sound(Entry("a", path, None, None), 0.0, 10.0, [])
+    sound = read_sound(open_clip(path), [])
     assert np.abs(sound[: round(0.49 * SAMPLE_RATE)]).max() < 0.01
     assert np.abs(sound[round(0.52 * SAMPLE_RATE) :]).max() > 0.4
 
@@ -92,7 +92,7 @@ def test_previews_hold_both_and_say_what_is_missing(tmp_path):
     for entry, reason in {
         Entry("a", tmp_path / "broken.mp4", None, None): "Expected a readable media file",
         Entry("a", tmp_path / "gone.mp4", None, None): "Expected a media file",
-        Entry("a", video, None, None, 50.0): "Expected pictures from 50.0 s on",
+        Entry("a", video, None, None, 50.0): "Expected start before the end",
         Entry("a", None, video, None): "has no audio stream",
         None: "not in the manifest",
     }.items():
@@ -112,4 +112,4 @@ def test_damage_inside_is_said(tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
     path.write_bytes(content)
-    assert "does not decode" in read_preview(Entry("a", path, None, None)).problem
+    assert "Expected video without damage" in read_preview(Entry("a", path, None, None)).problem

@@ -1,6 +1,7 @@
 """Media files to frames and waveforms, and manifests to lists of clips.
 
-The names are loaded when they are first touched: a list of clips needs neither torch nor a decoder.
+The names are loaded when they are first touched: a list of clips needs no decoder, and torch is for whole
+clips alone: pieces are arrays.
 """
 
 from importlib import import_module

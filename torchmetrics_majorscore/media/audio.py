@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from torchmetrics_majorscore.media.container import check_window, naming, open_media
 from torchmetrics_majorscore.media.places import Places, to_float
 from torchmetrics_majorscore.media.sound import Sound
 from torchmetrics_majorscore.media.tracks import choose_track
 from torchmetrics_majorscore.media.video import LARGEST
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Block = NDArray[np.float32]
 
 _PIECE = 2**17  # samples of all channels; large enough to cost little each, small beside a clip
 
@@ -57,21 +63,23 @@ def read_waveform(
     return sound
 
 
-def join_sound(pieces: Iterator[tuple[Tensor, int]], path: str | Path | None) -> tuple[Tensor, int] | None:
+def join_sound(pieces: Iterator[tuple[Block, int]], path: str | Path | None) -> tuple[Tensor, int] | None:
     """Join what :func:`stream_sound` gives, at most 2 GiB; None if that is nothing."""
-    blocks: list[Tensor] = []
+    from torch import from_numpy
+
+    blocks: list[Block] = []
     size, rate = 0, 0
     for block, rate in pieces:  # noqa: B007, the last one is returned
-        size += 4 * block.numel()
+        size += block.nbytes
         if size > LARGEST:
             raise ValueError(f"Expected at most 2 GiB of samples, got more in {path}; take a part, or use open_clip")
         blocks.append(block)
-    return (torch.cat(blocks, dim=1), rate) if blocks else None
+    return (from_numpy(np.concatenate(blocks, axis=1)), rate) if blocks else None
 
 
 def stream_sound(
     path: Path, start: float, end: float | None, audio_track: int | None, remarks: list[str]
-) -> Iterator[tuple[Tensor, int]]:
+) -> Iterator[tuple[Block, int]]:
     """Yield consecutive blocks of what :func:`read_waveform` reads, as they are decoded.
 
     Args:
@@ -105,7 +113,7 @@ def stream_sound(
     remarks += _describe_jumps(sound.places, start, end)
 
 
-def _window(sound: Sound, start: float, end: float | None) -> Iterator[Tensor]:
+def _window(sound: Sound, start: float, end: float | None) -> Iterator[Block]:
     """Yield the samples of the window, with zeros where there is none."""
     reached, last = None, None
     for placed in sound.decode(start):
@@ -118,7 +126,7 @@ def _window(sound: Sound, start: float, end: float | None) -> Iterator[Tensor]:
             zeros = (placed.position if last is None else min(placed.position, last)) - reached
             piece = max(1, _PIECE // samples.shape[0])
             for done in range(0, zeros, piece):
-                yield samples.new_zeros(samples.shape[0], min(piece, zeros - done))
+                yield np.zeros((samples.shape[0], min(piece, zeros - done)), np.float32)
             reached += max(0, zeros)
             begin = placed.skip - placed.position
             yield samples[:, begin + reached : begin + max(reached, stop)]
@@ -127,18 +135,18 @@ def _window(sound: Sound, start: float, end: float | None) -> Iterator[Tensor]:
             return
 
 
-def _pieces(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+def _pieces(blocks: Iterator[Block]) -> Iterator[Block]:
     """Join small blocks."""
-    kept: list[Tensor] = []
+    kept: list[Block] = []
     size = 0
     for block in blocks:
         kept.append(block)
-        size += block.numel()
+        size += block.size
         if size >= _PIECE:
-            yield torch.cat(kept, dim=1)
+            yield np.ascontiguousarray(np.concatenate(kept, axis=1))
             kept, size = [], 0
     if size:
-        yield torch.cat(kept, dim=1)
+        yield np.ascontiguousarray(np.concatenate(kept, axis=1))
 
 
 def _describe_jumps(places: Places, start: float, end: float | None) -> list[str]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from torchmetrics_majorscore.media.audio import join_sound, stream_sound
 from torchmetrics_majorscore.media.container import check_window
 from torchmetrics_majorscore.media.timing import Times
 from torchmetrics_majorscore.media.video import check_fps, join_frames, stream_frames
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class ClipStream:
         self.video, self.audio, self.times, self.audio_track = video, audio, times, audio_track
         self._remarks: list[str] = []
 
-    def frames(self) -> Iterator[tuple[Tensor, int]]:
+    def frames(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
         """Read the pictures that are on screen at the wanted times, see :func:`.read_frames`.
 
         Yields:
-            A picture of shape (3, H, W), uint8 in [0, 255], as it is decoded, of the size of the first; and the number
-            of consecutive wanted times at which it is on screen, by which it weighs in a mean over frames. A still
-            image has the number 1. Nothing if there is no video.
+            A picture as an array (3, H, W), uint8 in [0, 255], as it is decoded, of the size of the first; and the
+            number of consecutive wanted times at which it is on screen, by which it weighs in a mean over frames. A
+            still image has the number 1. Nothing if there is no video.
 
         Raises:
             OSError, ValueError: One line that names the file. It may come after some pictures, which then are not
@@ -57,12 +62,12 @@ class ClipStream:
         if self.video is not None:
             yield from stream_frames(self.video, self.times, self._remarks)
 
-    def sound(self) -> Iterator[tuple[Tensor, int]]:
+    def sound(self) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Read the samples of the window, see :func:`.read_waveform`.
 
         Yields:
-            Consecutive blocks of shape (C, s), float32 nominally in [-1, 1], and the sample rate in Hz; gaps are filled
-            with zeros. Nothing if a video without a separate sound has no audio stream.
+            Consecutive blocks as arrays (C, s), float32 nominally in [-1, 1], and the sample rate in Hz; gaps are
+            filled with zeros. Nothing if a video without a separate sound has no audio stream.
 
         Raises:
             OSError, ValueError: One line that names the file. It may come after some blocks, which then are not those

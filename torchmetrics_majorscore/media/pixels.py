@@ -1,16 +1,16 @@
-"""A decoded picture as a tensor: RGB, upright."""
+"""A decoded picture as an array: RGB, upright."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from torchmetrics_majorscore.media.container import import_av
 
 
-def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> Tensor:
+def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Convert a decoded picture.
 
     Args:
@@ -18,17 +18,18 @@ def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> Tensor:
         size: Width and height to scale it to before it is turned upright, or None.
 
     Returns:
-        uint8 tensor of shape (3, H, W) whose memory holds rows of RGB pixels, as the decoder gives them: bringing them
+        uint8 array of shape (3, H, W) whose memory holds rows of RGB pixels, as the decoder gives them: bringing them
         into another order costs more than to convert them from YUV, and the resize that follows is twice as fast on
         this one.
     """
     width, height = size or (frame.width, frame.height)
-    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height)).permute(2, 0, 1)
-    return _upright(pixels, frame)
+    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24", width=width, height=height)
+    upright: NDArray[np.uint8] = np.ascontiguousarray(_upright(pixels, frame))
+    return np.moveaxis(upright, 2, 0)
 
 
-def _upright(pixels: Tensor, frame: Any) -> Tensor:
-    """Apply the frame's display matrix, to the nearest right angle.
+def _upright(pixels: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
+    """Apply the frame's display matrix to (H, W, 3), to the nearest right angle.
 
     The stored point (x, y) is shown at (a x + c y, b x + d y), moved back into the picture, where the matrix of nine
     int32 starts with a, b, u, c, d.
@@ -38,10 +39,10 @@ def _upright(pixels: Tensor, frame: Any) -> Tensor:
         matrix = import_av().sidedata.sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")
     except ValueError:
         # PyAV 18.1 lists no side data at all beside a kind that it does not know, and EXIF is one. The angle remains.
-        return torch.rot90(pixels, round(frame.rotation / 90), (1, 2))
+        return np.rot90(pixels, round(frame.rotation / 90))
     if matrix is None:
         return pixels
-    a, b, _, c, d = torch.frombuffer(bytearray(bytes(matrix)), dtype=torch.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     if abs(a) < abs(b):
-        pixels, a, d = pixels.transpose(1, 2), c, b
-    return pixels.flip([axis for axis, sign in ((1, d), (2, a)) if sign < 0])
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

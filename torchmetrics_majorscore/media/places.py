@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 TOLERANCE = 0.1  # seconds by which stamps and the count of samples may differ, as in ffmpeg's aresample=async=1
 _LONGEST_JUMP = 3600  # seconds of zeros, or of dropped samples, that a jump of the stamps may cost
@@ -119,13 +119,14 @@ class Places:
         self.jumps.append(Jump(position / self.rate, size / self.rate))
 
 
-def to_float(frame: Any) -> Tensor:
+def to_float(frame: Any) -> NDArray[np.float32]:
     """Convert a decoded frame to samples (C, S), float32; integers of b bits are divided by 2^(b-1)."""
-    samples: Tensor = torch.from_numpy(frame.to_ndarray())
+    samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.is_floating_point:
-        return samples.float()
-    if samples.dtype == torch.uint8:
-        return (samples.float() - 128) / 128
-    return samples.float() / 2.0 ** (8 * samples.element_size() - 1)
+    values: NDArray[np.float32] = samples.astype(np.float32, copy=False)
+    if samples.dtype.kind != "f":
+        if samples.dtype == np.uint8:
+            values -= 128
+        values /= 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return values

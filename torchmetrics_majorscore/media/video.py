@@ -15,8 +15,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from torchmetrics_majorscore.media.container import check_window, naming, open_media
 from torchmetrics_majorscore.media.packets import seek
@@ -27,6 +27,7 @@ from torchmetrics_majorscore.media.tracks import choose_track
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from torch import Tensor
 
 LARGEST = 2**31  # bytes that are read at once; what is longer is read in pieces
 
@@ -60,20 +61,22 @@ def read_frames(path: str | Path, *, fps: float = 1.0, start: float = 0.0, end: 
     return join_frames(stream_frames(Path(path), Times(fps, start, end), []), path)
 
 
-def join_frames(pictures: Iterator[tuple[Tensor, int]], path: str | Path) -> Tensor:
+def join_frames(pictures: Iterator[tuple[NDArray[np.uint8], int]], path: str | Path) -> Tensor:
     """Join what :func:`stream_frames` gives, at most 2 GiB."""
-    frames: list[Tensor] = []
+    from torch import from_numpy
+
+    frames: list[NDArray[np.uint8]] = []
     size = 0
     for frame, count in pictures:
-        size += count * frame.numel()
+        size += count * frame.size
         if size > LARGEST:
             raise ValueError(f"Expected at most 2 GiB of frames, got more in {path}; take a part, or use open_clip")
-        frames += [frame.permute(1, 2, 0)] * count
+        frames += [frame.transpose(1, 2, 0)] * count
     # Stacked as they lie in memory, see to_rgb.
-    return torch.stack(frames).permute(0, 3, 1, 2)
+    return from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 
-def stream_frames(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[Tensor, int]]:
+def stream_frames(path: Path, times: Times, remarks: list[str]) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Yield each picture that is shown at a wanted time as :func:`read_frames` does, when it is decoded.
 
     Args:
@@ -82,7 +85,7 @@ def stream_frames(path: Path, times: Times, remarks: list[str]) -> Iterator[tupl
         remarks: What is noteworthy is added to it.
 
     Yields:
-        uint8 tensor of shape (3, H, W), and the number of consecutive wanted times at which it is on screen.
+        uint8 array of shape (3, H, W), and the number of consecutive wanted times at which it is on screen.
 
     Raises:
         ValueError: As :func:`read_frames`, possibly after some frames.

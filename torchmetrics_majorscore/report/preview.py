@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from torchmetrics_majorscore.media import Entry
+from torchmetrics_majorscore.media import Entry, open_clip
 from torchmetrics_majorscore.media.container import import_av
 from torchmetrics_majorscore.report.window import FPS, SAMPLE_RATE, Samples, read_pictures, read_sound
 
@@ -43,18 +43,14 @@ def read_preview(entry: Entry | None) -> Preview:
     if entry is None:
         return Preview(None, None, "not in the manifest")
     end = entry.start + SECONDS
-    window = (entry.start, end if entry.end is None else min(end, entry.end))
-    pictures: list[Any] = []
-    sound: Samples | None = None
+    end = end if entry.end is None else min(end, entry.end)
+    try:
+        track = entry.audio_track
+        clip = open_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=end, audio_track=track)
+    except ValueError as error:
+        return Preview(None, None, str(error))
     reasons: list[str] = []
-    try:
-        pictures = read_pictures(entry.video, *window, reasons) if entry.video else []
-    except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        reasons.append(str(error))
-    try:
-        sound = read_sound(entry, *window, reasons)
-    except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        reasons.append(str(error))
+    pictures, sound = read_pictures(clip, reasons), read_sound(clip, reasons)
     problem = "; ".join(dict.fromkeys(reasons)) or ("" if sound is not None else "no sound")
     if not pictures and sound is None:
         return Preview(None, None, problem)

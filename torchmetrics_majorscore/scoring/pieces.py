@@ -66,7 +66,8 @@ class Pictures(Pieces):
         """Yield each picture as often as it is shown."""
         clip, shown = self.opened(), 0
         for picture, count in clip.frames():
-            frame = prepare_frames(picture[None], self.frame_size) if self.frame_size else picture[None]
+            frame = torch.from_numpy(picture)[None]
+            frame = prepare_frames(frame, self.frame_size) if self.frame_size else frame
             yield frame.expand(count, -1, -1, -1)
             shown += count
         self.seconds, self.remarks = shown / FPS, clip.remarks
@@ -94,7 +95,7 @@ class Sound(Pieces):
         low, high = math.inf, -math.inf
         for block, rate in clip.sound():
             self.sample_rate = self.audio.check_rate(rate) or 0
-            checked = self.audio.check([block], rate)
+            checked = self.audio.check([torch.from_numpy(block)], rate)
             if checked.reasons:
                 raise ValueError(f"audio {checked.reasons[0]}")
             mono: Tensor = checked.samples[0]
