@@ -52,7 +52,9 @@ def command(*arguments: str) -> str:
     """Run the command here and give what it wrote."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        majorscore(arguments)
+        code = majorscore(arguments)
+    if code not in (0, 1):
+        raise SystemExit(f"majorscore {' '.join(arguments)} ended with {code}.")
     return output.getvalue()
 
 
