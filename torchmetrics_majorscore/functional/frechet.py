@@ -1,6 +1,7 @@
 """Fréchet distance between two sets of features, each taken as a Gaussian."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,15 +37,7 @@ def frechet_distance(preds: Tensor, target: Tensor) -> Tensor:
         raise ValueError(
             f"Expected features of shapes (N, D) and (M, D), got {tuple(preds.shape)} and {tuple(target.shape)}."
         )
-    means, factors = [], []
-    for rows in (preds, target):
-        if len(rows) < 2 or not rows.isfinite().all():
-            return torch.tensor(math.nan, dtype=torch.float64, device=preds.device)
-        mean, centred = _centre(rows.double())
-        means.append(mean)
-        scaled = centred / math.sqrt(len(rows) - 1)
-        factors.append(scaled if len(rows) <= rows.shape[1] else covariance_factor(scaled.T @ scaled))
-    return _distance(means[0] - means[1], factors[0], factors[1])
+    return distance_of_gaussians(gaussian(preds), gaussian(target))
 
 
 def frechet_distance_of_moments(
@@ -73,38 +66,66 @@ def frechet_distance_of_moments(
     shapes = [tuple(part.shape) for part in (mean, covariance, target_mean, target_covariance)]
     if width < 1 or shapes != [(width,), (width, width)] * 2:
         raise ValueError(f"Expected two means (D,) and covariances (D, D), got {', '.join(map(str, shapes))}.")
-    own, other, first, second = (part.double() for part in (mean, target_mean, covariance, target_covariance))
-    if not all(part.isfinite().all() for part in (own, other, first, second)):
-        return torch.tensor(math.nan, dtype=torch.float64, device=mean.device)
-    return _distance(own - other, covariance_factor(first), covariance_factor(second))
+    own, other = gaussian_of_moments(mean, covariance), gaussian_of_moments(target_mean, target_covariance)
+    return distance_of_gaussians(own, other)
 
 
-def _centre(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean and the rows without it; a mean that is off by rounding is mended by a second one."""
-    mean = rows.mean(dim=0)
-    centred = rows - mean
-    rest = centred.mean(dim=0)
-    return mean + rest, centred - rest
+class Gaussian(NamedTuple):
+    """Mean (D,) and a factor F (R, D) of the covariance F^T F, float64; NaN if there is none."""
+
+    mean: Tensor
+    factor: Tensor
 
 
-def covariance_factor(covariance: Tensor) -> Tensor:
+def gaussian(rows: Tensor) -> Gaussian:
+    """Take the rows (N, D) as a Gaussian; NaN for fewer than two, or if one is not finite."""
+    count, width = rows.shape
+    wide = rows.double()
+    if count < 2 or not wide.isfinite().all():
+        return _no_gaussian(width, rows.device)
+    mean = wide.mean(dim=0)
+    centred = wide - mean
+    rest = centred.mean(dim=0)  # by which rounding has put the mean wrong
+    centred = (centred - rest) / math.sqrt(count - 1)
+    return Gaussian(mean + rest, centred if count <= width else _factor(centred.T @ centred))
+
+
+def gaussian_of_moments(mean: Tensor, covariance: Tensor) -> Gaussian:
+    """Take a mean (D,) and a covariance (D, D) as a Gaussian; NaN if a number is not finite."""
+    if not (mean.isfinite().all() and covariance.isfinite().all()):
+        return _no_gaussian(len(mean), mean.device)
+    return Gaussian(mean.double(), _factor(covariance.double()))
+
+
+def _no_gaussian(width: int, device: torch.device) -> Gaussian:
+    none = torch.full((1, max(width, 1)), math.nan, dtype=torch.float64, device=device)
+    return Gaussian(none[0], none)
+
+
+def _factor(covariance: Tensor) -> Tensor:
     """Give F, (R, D), of which F^T F is the covariance; directions that are nothing but rounding are left out."""
     lowest = len(covariance) * torch.finfo(torch.float64).eps * covariance.diagonal().max()
     factor, info = torch.linalg.cholesky_ex(covariance)
-    if not info and (factor.diagonal() ** 2 > lowest).all():
-        return factor.T
+    if not info and bool((factor.diagonal() ** 2 > lowest).all()):
+        whole: Tensor = factor.T
+        return whole
     # Cholesky needs full rank; this takes 20 times as long and does not.
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > lowest
-    return values[kept].sqrt()[:, None] * vectors[:, kept].T
+    some: Tensor = values[kept].sqrt()[:, None] * vectors[:, kept].T
+    return some
 
 
-def _distance(difference: Tensor, own: Tensor, other: Tensor) -> Tensor:
-    """Compute the distance from the means' difference and the factors of the covariances.
+def distance_of_gaussians(own: Gaussian, other: Gaussian) -> Tensor:
+    """Compute the Fréchet distance, float64; NaN if one of the two is.
 
     The trace of the root of F^T F G^T G is the sum of the singular values of F G^T. These are exact to rounding, where
     the eigenvalues of the product lose half of the digits in the root, and are negative or complex for singular ones.
     """
-    traces = own.square().sum() + other.square().sum()
-    shared = torch.linalg.svdvals(own @ other.T).sum()
-    return (difference.square().sum() + traces - 2 * shared).clamp(min=0.0)
+    difference = (own.mean - other.mean).square().sum()
+    if difference.isnan():
+        return difference
+    traces = own.factor.square().sum() + other.factor.square().sum()
+    shared = torch.linalg.svdvals(own.factor @ other.factor.T).sum()
+    distance: Tensor = difference + traces - 2.0 * shared
+    return distance.clamp(min=0.0)

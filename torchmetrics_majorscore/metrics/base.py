@@ -111,15 +111,6 @@ class SimilarityMetric(RowMetric):
         known = {"ids", "embeddings", *(modality for space in self._spaces for modality in space.modalities)}
         return {name: value for name, value in kwargs.items() if name in known}
 
-    def _warn_of_union(self) -> None:
-        if self._computed_rows and len(self.ids) > 1:
-            self._computed_rows = False
-            warnings.warn(
-                "update after compute without reset: the next value is over the rows before and those from here on; "
-                "one metric for two dataloaders? give each its own.",
-                stacklevel=4,
-            )
-
     def encode(self, *, ids: Sequence[int | str] | Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
         """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
 

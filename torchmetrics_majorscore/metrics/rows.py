@@ -1,6 +1,7 @@
 """Rows as the state of a metric: one per sample, its id and its values; exact for any order and any ranks."""
 
 import hashlib
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ class RowMetric(Metric):
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
         self.columns = None if columns is None else list(columns)
+        self._width = None if columns is None else len(self.columns or ())
         self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
         self.add_state("ids", [], dist_reduce_fx="cat")
@@ -78,7 +80,8 @@ class RowMetric(Metric):
 
     def _no_rows(self) -> tuple[Tensor, Tensor]:
         """Give the ids and values of no sample, on the CPU."""
-        width = self.values[0].shape[1] if self.values else len(self.columns or ())
+        # What a collection shares with this metric, or a sync brought, it need not have been updated with.
+        width = self.values[0].shape[1] if self.values else self._width or 0
         ids = torch.empty(0, dtype=torch.int64, device="cpu")
         return ids, torch.empty(0, width, dtype=torch.float32, device="cpu")
 
@@ -91,13 +94,30 @@ class RowMetric(Metric):
             weights: digest of what encoded them, 8 zeros for given embeddings.
 
         Raises:
-            ValueError: the rows before came from other weights.
+            ValueError: the rows before came from other weights, or have another K.
         """
+        self._width = self._same_width(values)
         if any(weights):
             own = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
             self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, own]))
         self.ids.append(ids.to(self.device))
         self.values.append(values)
+
+    def _same_width(self, values: Tensor) -> int:
+        """Give the K of the rows, old and new; raise ValueError if they differ."""
+        width = self._width if self._width is not None else values.shape[1]
+        if values.shape[1] != width:
+            raise ValueError(f"Expected {self._row_name} of {width} numbers as before, got {values.shape[1]}.")
+        return width
+
+    def _warn_of_union(self) -> None:
+        if self._computed_rows and len(self.ids) > 1:
+            self._computed_rows = False
+            warnings.warn(
+                "update after compute without reset: the next value is over the rows before and those from here on; "
+                "one metric for two dataloaders? give each its own.",
+                stacklevel=4,
+            )
 
     def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
         """Gather the rows of all ranks; a rank without rows, or without a caption, takes part alike.
@@ -182,7 +202,10 @@ class RowMetric(Metric):
         """Append another state's rows behind the own ones (for ``merge_state``)."""
         if missing := self._defaults.keys() - incoming_state.keys():
             raise ValueError(f"Expected a state with {sorted(self._defaults)}, got one without {sorted(missing)}.")
-        self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
+        fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
+        for values in incoming_state["values"]:
+            self._width = self._same_width(values)
+        self.fingerprint = fingerprint
         self.ids = [*self.ids, *incoming_state["ids"]]
         self.values = [*self.values, *incoming_state["values"]]
         with self._only_added("_defaults"):
@@ -230,6 +253,7 @@ class RowMetric(Metric):
         # torchmetrics clears lists in place; in a compute group they are shared, and a forward of one metric would
         # take the rows of the others away.
         self.ids, self.values = [], []
+        self._width = None if self.columns is None else len(self.columns)
         self._computed_rows = False
         super().reset()
 
