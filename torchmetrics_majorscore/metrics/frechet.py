@@ -53,6 +53,7 @@ class FrechetDistance(GivenMetric):
 
     plot_lower_bound = 0.0
     _row_name = "features"
+    _hidden = 1  # the side
 
     def __init__(
         self, reference: FeatureStatistics | str | Path | None = None, **options: Unpack[GivenOptions]

@@ -35,6 +35,8 @@ class RowMetric(Metric):
 
     _row_name = "values"
     """What a row holds, for messages."""
+    _hidden = 0
+    """How many values of a row are none of what its name says."""
     ids: list[Tensor]
     values: list[Tensor]
     fingerprint: Tensor
@@ -107,7 +109,8 @@ class RowMetric(Metric):
         """Give the K of the rows, old and new; raise ValueError if they differ."""
         width = self._width if self._width is not None else values.shape[1]
         if values.shape[1] != width:
-            raise ValueError(f"Expected {self._row_name} of {width} numbers as before, got {values.shape[1]}.")
+            before, now = (number - self._hidden for number in (width, values.shape[1]))
+            raise ValueError(f"Expected {self._row_name} of {before} numbers as before, got {now}.")
         return width
 
     def _warn_of_union(self) -> None:
