@@ -10,6 +10,7 @@ from torchmetrics import MetricCollection
 
 from torchmetrics_majorscore import DeSync, FeatureStatistics, FrechetDistance, InceptionScore, PairedKL
 from torchmetrics_majorscore.functional import desync, frechet_distance, inception_score, kl_divergence
+from torchmetrics_majorscore.functional.moments import join_moments, moments
 from torchmetrics_majorscore.metrics import ids
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method of metric .* was called before:UserWarning")
@@ -345,6 +346,22 @@ def test_statistics_of_a_reference(tmp_path):
     for network in ("net@2", None):
         with pytest.raises(ValueError, match=r"Expected statistics of network=.*, got those of 'net@1', in .*real"):
             FrechetDistance(tmp_path / "real.safetensors", network=network)
+
+
+def test_what_ranks_exchange_is_rows_or_moments():
+    with pytest.raises(ValueError, match="Expected gather to be 'rows' or 'moments', got 'sums'"):
+        FrechetDistance(gather="sums")
+    alone = feed(FrechetDistance(gather="moments"), (PREDS, TARGET))
+    assert torch.equal(alone.compute(), value("frechet"))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_joined_moments_are_those_of_all_rows(shift):
+    rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + shift
+    joined = join_moments([moments(rows[:0]), moments(rows[:1]), moments(rows[1:20]), moments(rows[20:])])
+    assert joined.number == 30
+    torch.testing.assert_close(joined.covariance, rows.T.cov(), rtol=1e-8, atol=1e-8)
+    assert moments(rows[:1]).covariance.isnan().all()
 
 
 def test_no_file_of_statistics(tmp_path):

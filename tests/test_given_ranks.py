@@ -24,6 +24,10 @@ UNHEARD = (
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}:UserWarning") for message in UNHEARD]
 
 
+BROKEN = [x.clone() + 1000 for x in METRICS["frechet"][1]]
+BROKEN[0][4], BROKEN[1][7] = math.nan, math.inf
+
+
 def feed(name, rows, ids, size=5):
     make, given = METRICS[name]
     metric = make()
@@ -31,6 +35,18 @@ def feed(name, rows, ids, size=5):
         batch = rows[start : start + size]
         metric.update(*(x[batch] for x in given), ids=[f"clip {row}" for row in batch] if ids else None)
     return metric
+
+
+def run_moments(rows) -> tuple:
+    """Distances by moments, with some features that are not finite, and that nothing of it stays."""
+    metric = FrechetDistance(gather="moments", nan_strategy="ignore")
+    for start in range(0, len(rows), 5):
+        batch = rows[start : start + 5]
+        metric.update(*(x[batch] for x in BROKEN), ids=[f"clip {row}" for row in batch])
+    metric.sync()
+    distance = metric.distance().item()
+    metric.unsync()
+    return distance, bits(metric.compute()), metric._joined is None, all_here(dist.get_world_size())
 
 
 def mismatch(rank: int, odd, even) -> tuple[str, bool]:
@@ -51,6 +67,7 @@ def of_width(width: int):
 MISMATCHES = {
     "network": (lambda: FrechetDistance(network="a"), lambda: FrechetDistance(network="b")),
     "direction": (PairedKL, lambda: PairedKL("preds||target")),
+    "gather": (FrechetDistance, lambda: FrechetDistance(gather="moments")),
     "splits": (InceptionScore, lambda: InceptionScore(5)),
     "width": (lambda: of_width(5), lambda: of_width(6)),
 }
@@ -69,6 +86,7 @@ def work(rank: int, world: int, folder) -> None:
                 metric = feed(name, rows, ids)
                 first = bits(metric.compute())
                 seen[share, name, ids] = first, all_here(world), len(metric.rows()["id"]) >= len(set(rows))
+        seen["moments", share] = run_moments(rows)
     seen["mismatch"] = {name: mismatch(rank, *makes) for name, makes in MISMATCHES.items()}
     torch.save(seen, folder / f"{rank}.pt")
     dist.destroy_process_group()
@@ -125,3 +143,17 @@ def test_ranks_that_differ_raise_the_same_error(group, world, name):
     message, stepped = outcomes.pop()
     assert message.startswith("Expected one metric on all ranks, got")
     assert stepped
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_moments_give_the_distance_of_rows(group, world):
+    whole = FrechetDistance(nan_strategy="ignore")
+    whole.update(*(x[:COUNT] for x in BROKEN))
+    expected = whole.distance().item()
+    for seen in group(world):
+        for share in ("strided", "padded", "first", "last"):
+            distance, value, *rest = seen["moments", share]
+            assert distance == pytest.approx(expected, rel=1e-9)
+            assert (value, *rest) == (bits(torch.tensor(distance)), True, True)
+        assert math.isnan(seen["moments", "none"][0])
+        assert seen["moments", "few"][1] == group(world)[0]["moments", "few"][1]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         InceptionScore,
         MAJORScore,
         MAJORScores,
+        OnsetScores,
         PairedKL,
     )
 
@@ -31,6 +32,7 @@ __all__ = [
     "InceptionScore",
     "MAJORScore",
     "MAJORScores",
+    "OnsetScores",
     "PairedKL",
     "__version__",
     "load_encoder",

@@ -6,17 +6,23 @@ from torchmetrics_majorscore.functional.frechet import frechet_distance, frechet
 from torchmetrics_majorscore.functional.inception import inception_score
 from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
+from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
+from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
 from torchmetrics_majorscore.functional.similarity import cosine_similarity, pair_similarities, select_pairs
 
 __all__ = [
+    "OnsetScore",
+    "Onsets",
     "cosine_similarity",
     "desync",
+    "detect_onsets",
     "fair_score",
     "frechet_distance",
     "frechet_distance_of_moments",
     "inception_score",
     "kl_divergence",
     "major_score",
+    "onset_scores",
     "pair_similarities",
     "select_pairs",
     "sync_offsets",

@@ -8,6 +8,7 @@ from torchmetrics_majorscore.metrics.frechet import FrechetDistance
 from torchmetrics_majorscore.metrics.inception import InceptionScore
 from torchmetrics_majorscore.metrics.kl import PairedKL
 from torchmetrics_majorscore.metrics.major import MAJORScore
+from torchmetrics_majorscore.metrics.onsets import OnsetScores
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "InceptionScore",
     "MAJORScore",
     "MAJORScores",
+    "OnsetScores",
     "PairedKL",
 ]

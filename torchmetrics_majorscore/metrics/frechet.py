@@ -1,12 +1,15 @@
 """Fréchet distance as a torchmetrics metric."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.functional.frechet import (
@@ -15,15 +18,18 @@ from torchmetrics_majorscore.functional.frechet import (
     gaussian,
     gaussian_of_moments,
 )
+from torchmetrics_majorscore.functional.moments import Moments, join_moments, moments
 from torchmetrics_majorscore.metrics.canonical import by_content
 from torchmetrics_majorscore.metrics.given import GivenMetric
 from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
 from torchmetrics_majorscore.metrics.mean import say_lost
 from torchmetrics_majorscore.metrics.options import GivenOptions
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics, as_statistics, statistics_of
+from torchmetrics_majorscore.metrics.unique import owned
 from torchmetrics_majorscore.metrics.windows import window_rows
 
 Side = Literal["preds", "target"]
+Gathered = Literal["rows", "moments"]
 SIDES: tuple[Side, Side] = ("preds", "target")
 
 
@@ -33,10 +39,13 @@ class FrechetDistance(GivenMetric):
     .. math:: |\mu_p - \mu_t|^2 + tr(C_p) + tr(C_t) - 2 tr((C_p C_t)^{1/2})
 
     Source and limits: :func:`.frechet_distance`; compare values of equal numbers of rows only. The sets are not paired.
-    State: rows, 12 + 4 D bytes for each feature vector of either side, all of them on every rank during ``compute``.
+    State: rows, 12 + 4 D bytes for each feature vector of either side.
 
     Args:
         reference: statistics of the target, or their file, see :meth:`statistics`; None if ``update`` gets targets.
+        gather: what ranks exchange in ``compute``: ``"rows"``, all of which every rank then holds, for the same bits on
+            any number of ranks; or ``"moments"``, 8 D (D + 2) bytes per rank and side, with the ids, for large sets:
+            repeats still count once, and the distance is that of rows to 1e-9.
         options: ``network`` and so on, see :class:`.GivenOptions`.
 
     Raises:
@@ -56,9 +65,17 @@ class FrechetDistance(GivenMetric):
     _hidden = 1  # the side
 
     def __init__(
-        self, reference: FeatureStatistics | str | Path | None = None, **options: Unpack[GivenOptions]
+        self,
+        reference: FeatureStatistics | str | Path | None = None,
+        *,
+        gather: Gathered = "rows",
+        **options: Unpack[GivenOptions],
     ) -> None:
+        if gather not in get_args(Gathered):
+            raise ValueError(f"Expected gather to be 'rows' or 'moments', got {gather!r}.")
         super().__init__(None, **options)
+        self.gather = gather
+        self._joined: list[Moments] | None = None
         self.reference = None if reference is None else as_statistics(reference, self.network)
         self._reference_digest = self.reference.digest if self.reference else None
         self._said_of_rank = False
@@ -120,9 +137,12 @@ class FrechetDistance(GivenMetric):
         return self.distance().float().to(self.device)
 
     def distance(self) -> Tensor:
-        """Compute the distance over the samples of this process, float64, see :meth:`compute`."""
-        _, sides, features = self._known_rows()
-        own, target = (self._gaussian(name, features[sides == number]) for number, name in enumerate(SIDES))
+        """Compute the distance over the samples of this process, or of all while synced; float64."""
+        if self._joined is not None:
+            own, target = (self._gaussian(side, part) for side, part in zip(SIDES, self._joined, strict=True))
+        else:
+            _, sides, features = self._known_rows()
+            own, target = (self._gaussian(side, features[sides == place]) for place, side in enumerate(SIDES))
         return distance_of_gaussians(own, target)
 
     def statistics(self, side: Side = "target") -> FeatureStatistics:
@@ -160,24 +180,53 @@ class FrechetDistance(GivenMetric):
         say_lost(int((~known).sum()), len(known), self._row_name, self.nan_strategy)
         return ids[known], rows[known, :1].flatten(), rows[known, 1:]
 
-    def _gaussian(self, side: Side, rows: Tensor) -> Gaussian:
-        """Take a side as a Gaussian, and say what limits it."""
+    def _gaussian(self, side: Side, known: Tensor | Moments) -> Gaussian:
+        """Take the rows of a side, or their moments, as a Gaussian, and say what limits it."""
         if side == "target" and self.reference is not None:
             return gaussian_of_moments(self.reference.mean, self.reference.covariance)
-        if len(rows) < 2 and any(len(ids) for ids in self.ids):
-            warnings.warn(f"{len(rows)} vectors of {side} have no covariance: the distance is NaN.", stacklevel=4)
-        elif 0 < len(rows) <= rows.shape[1] and not self._said_of_rank:
+        count, width = (known.number, len(known.mean)) if isinstance(known, Moments) else known.shape
+        if count < 2 and any(len(ids) for ids in self.ids):
+            warnings.warn(f"{count} vectors of {side} have no covariance: the distance is NaN.", stacklevel=4)
+        elif 0 < count <= width and not self._said_of_rank:
             self._said_of_rank = True
             warnings.warn(
-                f"{len(rows)} vectors of {side} do not span {rows.shape[1]} features: the distance is exact, but "
-                "grows as vectors get fewer; compare equal numbers only.",
+                f"{count} vectors of {side} do not span {width} features: the distance is exact, but grows as vectors "
+                "get fewer; compare equal numbers only.",
                 stacklevel=4,
             )
+        if isinstance(known, Moments):
+            return gaussian_of_moments(known.mean, known.covariance)
         # On the CPU: a GPU has little float64, and the bits are to be those of any rank.
-        return gaussian(by_content(rows))
+        return gaussian(by_content(known))
+
+    def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
+        """Gather the rows of all ranks, or who has which, and then the moments of those that count."""
+        if self.gather == "rows":
+            super()._sync_dist(dist_sync_fn, process_group)
+            return
+        ids, rows = self._unique_rows()
+        lost = ~rows.isfinite().all(dim=-1)
+        packed = torch.cat([ids.view(torch.int32).reshape(-1, 2), lost.int()[:, None]], dim=-1).to(self.device)
+        parts = [part.cpu() for part in self._gather(packed, dist_sync_fn, process_group)]
+        everyones = [part[:, 2] > 0 for part in parts]
+        numbers = [part[:, :2].clone(memory_format=torch.contiguous_format).view(torch.int64)[:, 0] for part in parts]
+        kept = owned(numbers, everyones)
+        whole = [part[count] for part, count in zip(everyones, kept, strict=True)]
+        say_lost(int(torch.cat(whole).sum()), sum(map(len, whole)), self._row_name, self.nan_strategy)
+        own = rows[kept[dist.get_rank(process_group or self.process_group)] & ~lost]
+        mine = [moments(by_content(own[own[:, 0] == place, 1:])) for place in range(2)] if self._width else []
+        flat = [torch.cat([m.mean.new_tensor([m.number]), m.mean, m.scatter.flatten()]) for m in mine]
+        sent = torch.stack(flat).view(torch.int32) if flat else torch.empty(0, 2, dtype=torch.int32, device="cpu")
+        gathered = [part.cpu() for part in self._gather(sent.to(self.device), dist_sync_fn, process_group)]
+        self._joined = _joined([part.contiguous().view(torch.float64) for part in gathered if len(part)])
+
+    def unsync(self, *args: Any, **kwargs: Any) -> None:
+        """Forget what other ranks have."""
+        super().unsync(*args, **kwargs)
+        self._joined = None
 
     def _choices(self) -> list[object]:
-        return [*super()._choices(), self._reference_digest]
+        return [*super()._choices(), self._reference_digest, self.gather]
 
     def _signature_choices(self) -> list[str]:
         return [f"ref:{self._reference_digest}"] if self._reference_digest else []
@@ -186,3 +235,16 @@ class FrechetDistance(GivenMetric):
 def _marked(number: int, rows: Tensor) -> Tensor:
     """Put the number of their side in front of rows."""
     return torch.cat([rows.new_full((len(rows), 1), number), rows], dim=-1)
+
+
+def _joined(parts: list[Tensor]) -> list[Moments]:
+    """Join what the ranks sent, each (2, 1 + D + D * D), into the moments of the two sides."""
+    none = Moments(0, torch.full((1,), torch.nan), torch.full((1, 1), torch.nan))
+    sides = []
+    for place in range(2):
+        rows = [part[place] for part in parts]
+        width = (math.isqrt(4 * len(rows[0]) - 3) - 1) // 2 if rows else 0  # of 1 + D + D * D numbers
+        held = [Moments(int(row[0]), row[1 : 1 + width], row[1 + width :].reshape(width, width)) for row in rows]
+        held = [part for part in held if part.number]
+        sides.append(join_moments(held) if held else none)
+    return sides

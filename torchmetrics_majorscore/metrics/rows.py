@@ -134,13 +134,7 @@ class RowMetric(Metric):
         )
         rows = [ids.view(torch.int32).reshape(-1, 2), values.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
-        # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
-        choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
-        gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
-        digest = hashlib.blake2b(choices, digest_size=8).digest()
-        weights = bytes(self.fingerprint[16:].tolist())
-        parts, weights = gather_rows(packed, digest, weights, gather, process_group or self.process_group)
-        self.fingerprint = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
+        parts = self._gather(packed, dist_sync_fn, process_group)
         # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
         numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
         self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
@@ -148,6 +142,17 @@ class RowMetric(Metric):
         with self._only_added("_reductions"):
             if self._reductions:
                 super()._sync_dist(dist_sync_fn, process_group)
+
+    def _gather(self, rows: Tensor, dist_sync_fn: Any, process_group: Any) -> list[Tensor]:
+        """Gather int32 rows (N, W) of all ranks, which have to agree in all that moves the value."""
+        # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
+        choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
+        gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
+        digest = hashlib.blake2b(choices, digest_size=8).digest()
+        weights = bytes(self.fingerprint[16:].tolist())
+        parts, weights = gather_rows(rows, digest, weights, gather, process_group or self.process_group)
+        self.fingerprint = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
+        return parts
 
     @contextmanager
     def _only_added(self, table: str) -> Iterator[None]:

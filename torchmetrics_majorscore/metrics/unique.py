@@ -1,6 +1,7 @@
 """One row per id: what was scored twice counts once."""
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,17 +23,40 @@ def unique_rows(ids: Tensor, values: Tensor, name: str) -> tuple[Tensor, Tensor]
     Returns:
         The ids and values that stay.
     """
-    order = values.isnan().sum(dim=-1).argsort(stable=True) if values.shape[1] else torch.arange(len(ids), device="cpu")
-    order = order[ids[order].argsort(stable=True)]
+    order, first = _first(ids, values.isnan().sum(dim=-1, dtype=torch.int32))
     ids, values = ids[order], values[order]
-    first = torch.ones(len(ids), dtype=torch.bool, device="cpu")
-    first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
     if not first.all():
         _warn_of_conflicts(ids, values, first, name)
     # Samples stand where their ids came first.
     came = torch.full((int(first.sum()),), len(order), device="cpu")
     back = came.scatter_reduce(0, first.cumsum(0) - 1, order, "amin").argsort()
     return ids[first][back], values[first][back]
+
+
+def owned(ids: Sequence[Tensor], lost: Sequence[Tensor]) -> list[Tensor]:
+    """Say of the rows of several ranks which count: of one id one row of all ranks, all rows without an id.
+
+    Args:
+        ids: of each rank, int64 (N,), on the CPU.
+        lost: of each rank, whether a row has no value, bool (N,); such a row counts only if the id has no other.
+
+    Returns:
+        Of each rank, bool (N,).
+    """
+    order, first = _first(torch.cat(list(ids)), torch.cat(list(lost)).int())
+    kept = torch.empty_like(first)
+    kept[order] = first
+    return list(torch.split(kept, [len(part) for part in ids]))
+
+
+def _first(ids: Tensor, lacking: Tensor) -> tuple[Tensor, Tensor]:
+    """Give an order in which equal ids stand together, those that lack least in front, and which are the first."""
+    order = lacking.argsort(stable=True)
+    order = order[ids[order].argsort(stable=True)]
+    ids = ids[order]
+    first = torch.ones(len(ids), dtype=torch.bool, device="cpu")
+    first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
+    return order, first
 
 
 def _warn_of_conflicts(ids: Tensor, values: Tensor, first: Tensor, name: str) -> None:
