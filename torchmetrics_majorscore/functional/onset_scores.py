@@ -61,8 +61,10 @@ def onset_scores(
     if target.ndim != 1 or preds.times.ndim != 1 or len({part.shape for part in preds}) > 1:
         shapes = ", ".join(str(tuple(part.shape)) for part in (*preds, target))
         raise ValueError(f"Expected detections (P,) and true onsets (T,), got {shapes}.")
-    found = [part.tolist() for part in preds]
-    return (_strict if protocol == "strict" else _mmaudio)(*found, target.tolist(), tolerance)
+    times, confidence, level, true = (part.tolist() for part in (*preds, target))
+    if protocol == "strict":
+        return _strict(times, confidence, true, tolerance)
+    return _mmaudio(times, confidence, level, true, tolerance)
 
 
 def matches(times: list[float], target: list[float], tolerance: float) -> int:
@@ -77,9 +79,7 @@ def matches(times: list[float], target: list[float], tolerance: float) -> int:
     return hits
 
 
-def _strict(
-    times: list[float], confidence: list[float], _: list[float], target: list[float], tolerance: float
-) -> OnsetScore:
+def _strict(times: list[float], confidence: list[float], target: list[float], tolerance: float) -> OnsetScore:
     number, true = len(times), len(target)
     hits = matches(times, target, tolerance)
     f1 = 2 * hits / (number + true) if number + true else math.nan

@@ -32,8 +32,8 @@ class OnsetScores(GivenMetric):
         >>> import torch
         >>> from torchmetrics_majorscore.functional import Onsets
         >>> metric = OnsetScores()
-        >>> times = torch.tensor([1.0, 2.0])
-        >>> metric.update([Onsets(times, torch.ones(2), torch.ones(2))], [torch.tensor([1.05, 2.0, 5.0])], ids=["clip 1"])
+        >>> found = Onsets(torch.tensor([1.0, 2.0]), torch.ones(2), torch.ones(2))
+        >>> metric.update([found], [torch.tensor([1.05, 2.0, 5.0])], ids=["clip 1"])
         >>> metric.compute()["onset_f1"]
         tensor(0.8000)
     """
