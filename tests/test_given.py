@@ -267,6 +267,17 @@ def test_the_order_of_av_benchmark_is_that_of_ids():
             metric.update(PREDS, ids=names)
 
 
+def test_equal_sounds_are_spread_over_the_splits():
+    # 20 sounds of each of 5 kinds, the logits of a kind equal to the bit; a split of 10 has nearly all kinds.
+    logits = 100 * torch.eye(5).repeat(20, 1)
+    metric = InceptionScore()
+    metric.update(logits)
+    assert metric.compute() > 3.5
+    one = InceptionScore()
+    one.update(logits.roll(7, 0))
+    assert torch.equal(one.compute(), metric.compute())
+
+
 def test_too_few_samples_for_the_splits():
     metric = InceptionScore()
     metric.update(PREDS[:9])

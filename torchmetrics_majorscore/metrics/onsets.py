@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from torchmetrics_majorscore.functional.onset_detection import Onsets, Protocol, check_protocol
 from torchmetrics_majorscore.functional.onset_scores import TOLERANCES, OnsetScore, onset_scores
 from torchmetrics_majorscore.metrics.given import GivenMetric
-from torchmetrics_majorscore.metrics.mean import mean_of
+from torchmetrics_majorscore.metrics.mean import mean_of, say_lost
 from torchmetrics_majorscore.metrics.options import GivenOptions
 
 
@@ -90,8 +90,9 @@ class OnsetScores(GivenMetric):
         """
         self._computed_rows = not self._in_forward
         _, values = self._unique_rows()
+        say_lost(int(values.isnan().any(dim=-1).sum()), len(values), "some onset score", self.nan_strategy)
         means: dict[str, Any] = {
-            f"onset_{name}": mean_of(column.double(), f"onset_{name}", self.nan_strategy)
+            f"onset_{name}": mean_of(column.double(), name, "ignore")
             for name, column in zip(OnsetScore._fields, values.unbind(dim=-1), strict=True)
         }
         return {name: torch.tensor(mean, dtype=torch.float32, device=self.device) for name, mean in means.items()}
