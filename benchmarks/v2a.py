@@ -2,8 +2,8 @@
 
     uv run benchmarks/v2a.py [--rows 15000] [--features 2048]
 
-One process and one thread. *SciPy* is the root of the product of the covariances, as pytorch-fid and av-benchmark take it,
-from features to distance.
+One process and one thread. *SciPy* is the root of the product of the covariances, as pytorch-fid and av-benchmark take
+it, from features to distance.
 """
 
 import argparse

@@ -10,9 +10,11 @@ import torch
 import torch.distributed as dist
 from test_distributed import COUNT, WORLDS, all_here, shards
 from test_given import METRICS
+from test_onsets import SAMPLES
+from test_onsets import feed as feed_onsets
 from tiny import bits, run_processes
 
-from torchmetrics_majorscore import FrechetDistance, InceptionScore, PairedKL
+from torchmetrics_majorscore import FrechetDistance, InceptionScore, OnsetScores, PairedKL
 
 UNHEARD = (
     "The ``compute`` method of metric .* was called before",
@@ -87,6 +89,11 @@ def work(rank: int, world: int, folder) -> None:
                 first = bits(metric.compute())
                 seen[share, name, ids] = first, all_here(world), len(metric.rows()["id"]) >= len(set(rows))
         seen["moments", share] = run_moments(rows)
+    own = [row for row in shards(rank, world)["padded"] if row < len(SAMPLES)]
+    seen["onsets"] = {name: bits(value) for name, value in feed_onsets(OnsetScores(), own).compute().items()}
+    strict = FrechetDistance(gather="moments", nan_strategy="error")
+    strict.update(BROKEN[0][4:5] if rank == 0 else BROKEN[0][:3])  # one rank alone has a vector that is not finite
+    seen["error"] = *mismatch(0, None, lambda: strict), len(strict.rows()["id"]), strict._is_synced
     seen["mismatch"] = {name: mismatch(rank, *makes) for name, makes in MISMATCHES.items()}
     torch.save(seen, folder / f"{rank}.pt")
     dist.destroy_process_group()
@@ -157,3 +164,17 @@ def test_moments_give_the_distance_of_rows(group, world):
             assert (value, *rest) == (bits(torch.tensor(distance)), True, True)
         assert math.isnan(seen["moments", "none"][0])
         assert seen["moments", "few"][1] == group(world)[0]["moments", "few"][1]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_onset_scores_on_several_ranks(group, world):
+    whole = feed_onsets(OnsetScores(), list(range(len(SAMPLES)))).compute()
+    assert [seen["onsets"] for seen in group(world)] == [{name: bits(one) for name, one in whole.items()}] * world
+
+
+@pytest.mark.parametrize("world", WORLDS[1:])
+def test_an_error_is_raised_on_all_ranks_and_the_rows_stay(group, world):
+    for rank, seen in enumerate(group(world)):
+        message, *rest = seen["error"]
+        assert message == f"1 of {3 * world - 2} samples have no value for features (missing or not finite)."
+        assert rest == [True, 3 if rank else 1, False]
