@@ -235,6 +235,21 @@ def test_members_of_a_collection_share_rows_if_these_are_alike():
     assert torch.equal(found["one"], value("inception", splits=1))
 
 
+@ALL
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_conventions_of_torchmetrics(name):
+    pytest.importorskip("matplotlib").use("Agg")
+    make, given = METRICS[name]
+    torch.jit.script(make())
+    metric = feed(make(), given)
+    assert len({hash(metric), hash(metric.clone())}) == 2
+    figure, axis = metric.plot()
+    assert axis.get_ylabel() == make.__name__
+    figure.clear()
+    assert "network=None" in repr(metric)
+
+
 def test_rows_of_single_samples():
     metric = DeSync()
     metric.update(torch.eye(21)[[4, 16]][None], ids=["a"])
