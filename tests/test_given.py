@@ -238,6 +238,7 @@ def test_members_of_a_collection_share_rows_if_these_are_alike():
 @ALL
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This property will be removed in 2.0.0:DeprecationWarning")
 def test_conventions_of_torchmetrics(name):
     pytest.importorskip("matplotlib").use("Agg")
     make, given = METRICS[name]

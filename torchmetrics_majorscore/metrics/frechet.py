@@ -214,7 +214,7 @@ class FrechetDistance(GivenMetric):
         whole = [part[count] for part, count in zip(everyones, kept, strict=True)]
         say_lost(int(torch.cat(whole).sum()), sum(map(len, whole)), self._row_name, self.nan_strategy)
         own = rows[kept[dist.get_rank(process_group or self.process_group)] & ~lost]
-        mine = [moments(by_content(own[own[:, 0] == place, 1:])) for place in range(2)] if self._width else []
+        mine = [moments(by_content(own[own[:, 0] == place, 1:])) for place in range(2)] if rows.shape[1] else []
         flat = [torch.cat([m.mean.new_tensor([m.number]), m.mean, m.scatter.flatten()]) for m in mine]
         sent = torch.stack(flat).view(torch.int32) if flat else torch.empty(0, 2, dtype=torch.int32, device="cpu")
         gathered = [part.cpu() for part in self._gather(sent.to(self.device), dist_sync_fn, process_group)]
@@ -239,7 +239,8 @@ def _marked(number: int, rows: Tensor) -> Tensor:
 
 def _joined(parts: list[Tensor]) -> list[Moments]:
     """Join what the ranks sent, each (2, 1 + D + D * D), into the moments of the two sides."""
-    none = Moments(0, torch.full((1,), torch.nan), torch.full((1, 1), torch.nan))
+    nothing = torch.full((1, 1), torch.nan, dtype=torch.float64, device="cpu")
+    none = Moments(0, nothing[0], nothing)
     sides = []
     for place in range(2):
         rows = [part[place] for part in parts]

@@ -107,7 +107,8 @@ class RowMetric(Metric):
 
     def _same_width(self, values: Tensor) -> int:
         """Give the K of the rows, old and new; raise ValueError if they differ."""
-        width = self._width if self._width is not None else values.shape[1]
+        known = self._width is not None or self.values  # in a collection another metric may have been updated
+        width = self._no_rows()[1].shape[1] if known else values.shape[1]
         if values.shape[1] != width:
             before, now = (number - self._hidden for number in (width, values.shape[1]))
             raise ValueError(f"Expected {self._row_name} of {before} numbers as before, got {now}.")
