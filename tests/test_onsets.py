@@ -91,11 +91,12 @@ def test_what_is_not_defined_is_nan():
 
 
 def test_an_onset_at_the_very_start_is_no_error():
-    # The script takes the waveform from a negative place there, and raises.
+    # The script would take the waveform from a negative place and raise, but no peak comes before the fourth frame.
     wave = torch.zeros(22_050)
     wave[600:700] = 0.5
     for protocol in ("strict", "mmaudio"):
         assert detect_onsets(wave, protocol=protocol).confidence.tolist() == pytest.approx([1.0], abs=1e-5)
+        assert detect_onsets(wave, protocol=protocol).times.tolist() == [1536 / 22_050]
 
 
 @pytest.mark.parametrize("wave", [torch.empty(0), torch.zeros(30_000), torch.zeros(3), torch.full((9000,), math.nan)])

@@ -65,7 +65,8 @@ def detect_onsets(waveform: Tensor, *, delta: float = 0.3, protocol: Protocol = 
     samples = [HOP * frame for frame in _peaks(onset_strength(wave).tolist(), delta)]
     values = wave.abs() if protocol == "strict" else wave
     scaled = (values - values.min()) / (values.max() - values.min() + 1e-6)
-    best = [scaled[max(at - REACH, 0) : at + REACH].max().item() for at in samples]
+    # No peak comes before the fourth frame, which is further from the start than this reaches.
+    best = [scaled[at - REACH : at + REACH].max().item() for at in samples]
     kept = _thin(samples, best, skips=protocol == "mmaudio")
     chosen = wave.new_tensor([best[samples.index(at)] for at in kept])
     places = torch.tensor(kept, dtype=torch.int64, device=wave.device)
