@@ -116,7 +116,7 @@ def peak_of(kind: str, batch: int, manifest: Path, weights: str) -> None:
     else:
         video = torch.randint(0, 256, (batch, 10, 3, 360, 640), dtype=torch.uint8)
         metric.update(video=video, text=["a dog barks"] * batch, audio=torch.rand(batch, 441_000) - 0.5)
-    rows = sum(x.numel() * x.element_size() for state in (metric.ids, metric.similarities) for x in state)
+    rows = sum(x.numel() * x.element_size() for state in (metric.ids, metric.values) for x in state)
     # Not getrusage, which remembers the parent's memory from before exec.
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
     print(before, peak, rows // batch)

@@ -143,7 +143,7 @@ def rows(count: int) -> list[str]:
     scores = fill(count)
     one = scores["majorscore_average"]
     single, whole = seconds(one.compute), seconds(scores.compute)
-    held = sum(t.nbytes for t in (*one.ids, *one.similarities)) / count
+    held = sum(t.nbytes for t in (*one.ids, *one.values)) / count
     synced, sync = on_ranks(2, sync_rows, count)
     return [
         "| what | figure |", "|---|---|",

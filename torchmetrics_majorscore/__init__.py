@@ -1,4 +1,4 @@
-"""MAJORScore and FairScore: how well generated audio fits its video and caption.
+"""MAJORScore and FairScore: how well generated audio fits its video and caption; and the metrics beside them.
 
 Importing the package imports nothing else; a public name loads what it needs when it is first touched (PEP 562).
 """
@@ -8,15 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders import load_encoder
-    from torchmetrics_majorscore.metrics import CLIPCLAPScore, FairScore, MAJORScore, MAJORScores
+    from torchmetrics_majorscore.metrics import (
+        CLIPCLAPScore,
+        DeSync,
+        FairScore,
+        FeatureStatistics,
+        FrechetDistance,
+        InceptionScore,
+        MAJORScore,
+        MAJORScores,
+        OnsetScores,
+        PairedKL,
+    )
 
     __version__: str
 
-_HOMES = dict.fromkeys(("CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores"), "metrics") | {
-    "load_encoder": "encoders"
-}
-
-__all__ = ["CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores", "__version__", "load_encoder"]
+__all__ = [
+    "CLIPCLAPScore",
+    "DeSync",
+    "FairScore",
+    "FeatureStatistics",
+    "FrechetDistance",
+    "InceptionScore",
+    "MAJORScore",
+    "MAJORScores",
+    "OnsetScores",
+    "PairedKL",
+    "__version__",
+    "load_encoder",
+]
+_HOMES = dict.fromkeys(__all__, "metrics") | {"load_encoder": "encoders"}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,13 +20,18 @@ def signature(
         For example ``majorscore|enc:c-mcr@3f2a9c1d|pairs:video-text+text-audio|comb:average|fps:1|pool:after|v:0.1.0``,
         where ``fps:1`` is the rate at which frames are scored.
     """
-    from torchmetrics_majorscore import __version__
-
     names = "+".join(encoder.name for encoder in encoders) or "given"
     chosen = "+".join(map("-".join, pairs))
     pools = dict.fromkeys(encoder.pool for encoder in encoders if encoder.pool)
-    parts = [kind, f"enc:{names}", *([f"pairs:{chosen}"] if chosen else []), *choices]
+    parts = [*([f"pairs:{chosen}"] if chosen else []), *choices]
     parts += ["fps:1"] if encoders else []
     parts += [f"pool:{pool.removesuffix('_head')}" for pool in pools if pool]
     parts += ["precision:bf16"] if any(encoder.precision == "bf16" for encoder in encoders) else []
-    return "|".join([*parts, f"v:{__version__}"])
+    return signature_of(kind, names, parts)
+
+
+def signature_of(kind: str, name: str, choices: Sequence[str]) -> str:
+    """Write the signature of a score of what the network of that name made, see :func:`signature`."""
+    from torchmetrics_majorscore import __version__
+
+    return "|".join([kind, f"enc:{name}", *choices, f"v:{__version__}"])

@@ -1,7 +1,29 @@
-"""Tensors in, tensors out, one value per sample; torch only. One formula, one file."""
+"""Tensors in, tensors out; torch only. One formula, one file."""
 
+from torchmetrics_majorscore.functional.desync import desync, sync_offsets
 from torchmetrics_majorscore.functional.fair import fair_score
+from torchmetrics_majorscore.functional.frechet import frechet_distance, frechet_distance_of_moments
+from torchmetrics_majorscore.functional.inception import inception_score
+from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
+from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
+from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
 from torchmetrics_majorscore.functional.similarity import cosine_similarity, pair_similarities, select_pairs
 
-__all__ = ["cosine_similarity", "fair_score", "major_score", "pair_similarities", "select_pairs"]
+__all__ = [
+    "OnsetScore",
+    "Onsets",
+    "cosine_similarity",
+    "desync",
+    "detect_onsets",
+    "fair_score",
+    "frechet_distance",
+    "frechet_distance_of_moments",
+    "inception_score",
+    "kl_divergence",
+    "major_score",
+    "onset_scores",
+    "pair_similarities",
+    "select_pairs",
+    "sync_offsets",
+]

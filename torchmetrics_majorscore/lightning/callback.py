@@ -154,7 +154,7 @@ class MAJORScoreCallback(Callback):
         run.scores.update(**samples)
         if run.clips and samples.get("audio") is not None:
             judge = run.judge
-            scores = judge._score(judge.similarities[-1][:, judge._columns].double())
+            scores = judge._score(judge.values[-1][:, judge._places].double())
             run.clips.add(scores, samples["audio"], samples.get("ids"))
 
     def _warn_of_repeats(self, trainer: Trainer, loader: Any) -> None:

@@ -2,7 +2,24 @@
 
 from torchmetrics_majorscore.metrics.clipclap import CLIPCLAPScore
 from torchmetrics_majorscore.metrics.collection import MAJORScores
+from torchmetrics_majorscore.metrics.desync import DeSync
 from torchmetrics_majorscore.metrics.fair import FairScore
+from torchmetrics_majorscore.metrics.frechet import FrechetDistance
+from torchmetrics_majorscore.metrics.inception import InceptionScore
+from torchmetrics_majorscore.metrics.kl import PairedKL
 from torchmetrics_majorscore.metrics.major import MAJORScore
+from torchmetrics_majorscore.metrics.onsets import OnsetScores
+from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 
-__all__ = ["CLIPCLAPScore", "FairScore", "MAJORScore", "MAJORScores"]
+__all__ = [
+    "CLIPCLAPScore",
+    "DeSync",
+    "FairScore",
+    "FeatureStatistics",
+    "FrechetDistance",
+    "InceptionScore",
+    "MAJORScore",
+    "MAJORScores",
+    "OnsetScores",
+    "PairedKL",
+]

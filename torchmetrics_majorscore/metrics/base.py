@@ -9,7 +9,7 @@ import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from torchmetrics_majorscore.functional.similarity import Pairs, pair_similariti
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.inputs import check_embeddings, check_inputs
+from torchmetrics_majorscore.metrics.mean import check_nan_strategy, mean_of
 from torchmetrics_majorscore.metrics.options import MetricOptions, NanStrategy
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.spaces import Space, fingerprint, weights_digest
@@ -44,6 +45,7 @@ class SimilarityMetric(RowMetric):
     higher_is_better: bool | None = None
     full_state_update = False
     feature_network = "encoder"
+    _row_name = "similarities"
     _own_properties = ("signature", "encoder", "_pair_names", "sample_rate", "fps")
     __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, *_own_properties]
 
@@ -51,20 +53,20 @@ class SimilarityMetric(RowMetric):
         kwargs: dict[str, Any] = dict(options)
         rates = {name: modality.check_rate(kwargs.pop(name, None)) for name, modality in RATES.items()}
         self.nan_strategy: NanStrategy = kwargs.pop("nan_strategy", "warn")
-        if self.nan_strategy not in get_args(NanStrategy):
-            raise ValueError(f"Expected nan_strategy to be 'warn', 'ignore' or 'error', got {self.nan_strategy!r}.")
+        check_nan_strategy(self.nan_strategy)
         conditions = as_conditions(kwargs.pop("cache_conditions", False))
         every = [pair for space in spaces for pair in space.pairs]
-        super().__init__(every, fingerprint(spaces, list(rates.values())), **kwargs)
+        super().__init__(["-".join(pair) for pair in every], fingerprint(spaces, list(rates.values())), **kwargs)
         self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
         self.conditions = conditions
         self._spaces = tuple(spaces)
         self._said: set[tuple[str, str]] = set()
+        self.all_pairs = every
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
         if apart := [pair for pair in self._pairs if pair not in every]:
             names = ", ".join("-".join(pair) for pair in every)
             raise ValueError(f"Expected pairs out of {names}, got {'-'.join(apart[0])}, which share no space.")
-        self._columns = [self.all_pairs.index(pair) for pair in self._pairs]
+        self._places = [self.all_pairs.index(pair) for pair in self._pairs]
 
     def update(
         self,
@@ -108,15 +110,6 @@ class SimilarityMetric(RowMetric):
         """Take what ``update`` knows out of what a collection is given for all of its metrics."""
         known = {"ids", "embeddings", *(modality for space in self._spaces for modality in space.modalities)}
         return {name: value for name, value in kwargs.items() if name in known}
-
-    def _warn_of_union(self) -> None:
-        if self._computed_rows and len(self.ids) > 1:
-            self._computed_rows = False
-            warnings.warn(
-                "update after compute without reset: the next value is over the rows before and those from here on; "
-                "one metric for two dataloaders? give each its own.",
-                stacklevel=4,
-            )
 
     def encode(self, *, ids: Sequence[int | str] | Tensor | None = None, **inputs: Any) -> dict[str, Tensor]:
         """Encode a batch given as :meth:`update` takes it, each modality once per space, and keep nothing of it.
@@ -222,18 +215,8 @@ class SimilarityMetric(RowMetric):
         """
         self._computed_rows = not self._in_forward
         _, similarities = self._unique_rows()
-        scores = self._score(similarities[:, self._columns].double())
-        values = scores[~scores.isnan()].tolist()
-        if len(values) < len(scores) and self.nan_strategy != "ignore":
-            message = (
-                f"{len(scores) - len(values)} of {len(scores)} samples have no value for {self._pair_names} "
-                "(missing or not finite)"
-            )
-            if self.nan_strategy == "error":
-                raise RuntimeError(f"{message}.")
-            warnings.warn(f"{message} and are left out of the mean.", stacklevel=2)
-        # fsum rounds the exact sum once, so the order of the rows cannot change a bit.
-        mean = math.fsum(values) / len(values) if values else math.nan
+        scores = self._score(similarities[:, self._places].double())
+        mean = mean_of(scores, self._pair_names, self.nan_strategy)
         return torch.tensor(mean, dtype=torch.float32, device=self.device)
 
     @property

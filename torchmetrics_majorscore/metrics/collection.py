@@ -73,19 +73,19 @@ class MAJORScores(MetricCollection):
     def _synced_once(self) -> Iterator[None]:
         members: list[Any] = list(self.values(copy_state=False))
         first, rest = members[0], members[1:]
-        held = [(member.ids, member.similarities) for member in rest]
+        held = [(member.ids, member.values) for member in rest]
         first.partners = [member._choices() for member in rest]
         with first.sync_context(dist_sync_fn=first.dist_sync_fn, should_sync=first._to_sync):
             for member in members:
-                member.ids, member.similarities = first.ids, first.similarities
+                member.ids, member.values = first.ids, first.values
                 member._to_sync = member._should_unsync = False
             try:
                 yield
             finally:
                 for member in members:
                     member._to_sync, member._should_unsync = member.sync_on_compute, True
-                for member, (ids, similarities) in zip(rest, held, strict=True):
-                    member.ids, member.similarities = ids, similarities
+                for member, (ids, values) in zip(rest, held, strict=True):
+                    member.ids, member.values = ids, values
                 first.partners = []
 
     @property

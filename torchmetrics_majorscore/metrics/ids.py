@@ -10,7 +10,7 @@ from torch import Tensor
 NO_ID = -(2**63)
 """Marks a row without an id; such rows are all different samples."""
 
-_NAMES: dict[int, str] = {}
+_NAMES: dict[int, int | str] = {}
 
 
 def ids_to_int64(ids: Sequence[int | str] | Tensor | None, count: int) -> Tensor:
@@ -39,9 +39,32 @@ def int64_to_ids(numbers: Tensor) -> list[int | str | None]:
     return [None if number == NO_ID else _NAMES.get(number, number) for number in numbers.tolist()]
 
 
+def ids_of_parts(ids: Tensor, part: str) -> Tensor:
+    """Give the ids of one part of each sample, which differ from those of its other parts; no id stays none.
+
+    Args:
+        ids: int64, (B,).
+        part: its name.
+
+    Returns:
+        int64, (B,), on the CPU. :func:`int64_to_ids` makes the samples' ids of them.
+    """
+    parts = []
+    for number, known in zip(ids.tolist(), int64_to_ids(ids), strict=True):
+        own = NO_ID if known is None else _digest(f"{number}/{part}")
+        if known is not None:
+            _NAMES[own] = known
+        parts.append(own)
+    return torch.tensor(parts, dtype=torch.int64, device="cpu")
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
 def _number(one: int | str) -> int:
     if isinstance(one, str):
-        number = int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), "big", signed=True)
+        number = _digest(one)
         _NAMES[number] = one
         return number
     if isinstance(one, bool) or not hasattr(one, "__index__") or not NO_ID < operator.index(one) < 2**63:

@@ -105,6 +105,30 @@ def check_embeddings(embeddings: Mapping[str, Tensor], spaces: Sequence[Sequence
     return counts[0]
 
 
+def check_rows(name: str, rows: Any, shape: tuple[str, ...] = ("B", "C"), *, last: int | None = None) -> Tensor:
+    """Check given features or logits.
+
+    Args:
+        name: of the argument.
+        rows: what was given.
+        shape: names of the dimensions, of which the first may have the size 0.
+        last: size of the last dimension; None for any.
+
+    Returns:
+        ``rows``, which is dense, floating and of that many dimensions, without its graph.
+
+    Raises:
+        ValueError: it is not.
+    """
+    dense = isinstance(rows, Tensor) and rows.layout == torch.strided and rows.dtype in FLOATING
+    if not dense or rows.ndim != len(shape) or 0 in rows.shape[1:] or rows.shape[-1] != (last or rows.shape[-1]):
+        got = f"{tuple(rows.shape)} {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
+        wanted = ", ".join([*shape[:-1], str(last or shape[-1])])
+        raise ValueError(f"Expected {name} of shape ({wanted}), dense, of a floating dtype, got {got}.")
+    detached: Tensor = rows.detach()
+    return detached
+
+
 def _is_matrix(embedding: Tensor) -> bool:
     return (
         embedding.layout == torch.strided

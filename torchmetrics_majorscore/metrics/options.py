@@ -11,6 +11,28 @@ if TYPE_CHECKING:
 NanStrategy = Literal["warn", "ignore", "error"]
 
 
+class GivenOptions(TypedDict, total=False):
+    """Keyword arguments of every metric over given features, logits or detections.
+
+    Args:
+        network: name of what made them, best with a digest of its weights. It stands in the signature, and keeps what
+            different networks made apart: states, ranks, reference statistics.
+        nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"``, the
+            default, and ``"ignore"`` leave them out, ``"error"`` raises.
+        compute_on_cpu: and those below, see :class:`torchmetrics.Metric`.
+    """
+
+    network: str | None
+    nan_strategy: NanStrategy
+    compute_on_cpu: bool
+    dist_sync_on_step: bool
+    process_group: Any
+    dist_sync_fn: Any
+    distributed_available_fn: Any
+    sync_on_compute: bool
+    compute_with_cache: bool
+
+
 class MetricOptions(TypedDict, total=False):
     """Keyword arguments of every metric and of the collection.
 

@@ -1,4 +1,4 @@
-"""Rows as the state of a metric: one per sample, its id and its similarities; exact for any order and any ranks."""
+"""Rows as the state of a metric: one per sample, its id and its values; exact for any order and any ranks."""
 
 import hashlib
 import warnings
@@ -14,18 +14,18 @@ from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
-from torchmetrics_majorscore.functional.similarity import Pair
 from torchmetrics_majorscore.metrics.gather import gather_equal, gather_rows
-from torchmetrics_majorscore.metrics.ids import NO_ID, ids_to_int64, int64_to_ids
+from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
+from torchmetrics_majorscore.metrics.unique import unique_rows
 
-OWN_STATES = ("ids", "similarities", "fingerprint")
+OWN_STATES = ("ids", "values", "fingerprint")
 
 
 class RowMetric(Metric):
     """A metric whose state is a row per sample, 8 + 4 K bytes each.
 
     Args:
-        pairs: the K pairs whose similarities a row holds.
+        columns: names of the K values of a row; None if they have none and K is that of the first rows.
         fingerprint: digest of all that makes rows differ, 24 numbers 0 to 255: 8 that are the same on every rank, 8
             of this process's objects, and 8 of the encoders' weights, all 0 until these have encoded. As a state it
             keeps torchmetrics from merging the states of metrics that only look alike on their first batch, and ranks
@@ -33,19 +33,24 @@ class RowMetric(Metric):
         kwargs: those of :class:`torchmetrics.Metric`.
     """
 
+    _row_name = "values"
+    """What a row holds, for messages."""
+    _hidden = 0
+    """How many values of a row are none of what its name says."""
     ids: list[Tensor]
-    similarities: list[Tensor]
+    values: list[Tensor]
     fingerprint: Tensor
 
-    def __init__(self, pairs: Sequence[Pair], fingerprint: bytes, **kwargs: Any) -> None:
+    def __init__(self, columns: Sequence[str] | None, fingerprint: bytes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
-        self.all_pairs = list(pairs)
+        self.columns = None if columns is None else list(columns)
+        self._width = None if columns is None else len(self.columns or ())
         self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
         self.add_state("ids", [], dist_reduce_fx="cat")
-        self.add_state("similarities", [], dist_reduce_fx="cat")
+        self.add_state("values", [], dist_reduce_fx="cat")
         digest = torch.tensor(list(fingerprint), dtype=torch.uint8, device=self._device)
         self.add_state("fingerprint", digest, dist_reduce_fx=_same_fingerprint)
 
@@ -57,93 +62,98 @@ class RowMetric(Metric):
         """Give the samples seen by this process since the last reset, each id once.
 
         Returns:
-            ``"id"`` to a list of ids (None where none was given), and each pair, like ``"video-text"``, to a float32
+            ``"id"`` to a list of ids (None where none was given), and each column, like ``"video-text"``, to a float32
             tensor (N,) on the CPU, NaN where the sample has no value. Samples stand in the order in which they were
             first seen; a string id that another process gave is its number. Ready for ``pandas.DataFrame``.
         """
-        ids, similarities = self._unique_rows()
-        columns = {"-".join(pair): similarities[:, k] for k, pair in enumerate(self.all_pairs)}
-        return {"id": int64_to_ids(ids), **columns}
+        ids, values = self._unique_rows()
+        columns = self.columns or ["values"]
+        parts = values.unbind(dim=-1) if self.columns else [values]
+        return {"id": int64_to_ids(ids), **dict(zip(columns, parts, strict=True))}
 
     def _unique_rows(self) -> tuple[Tensor, Tensor]:
-        """Give ids (N,) and similarities (N, K) on the CPU, the first row of each id, in the order of the rows."""
-        none, width = self._no_rows(), len(self.all_pairs)
-        ids = torch.cat([none[0], *(rows.cpu() for rows in self.ids)])
-        similarities = torch.cat([none[1], *(rows.cpu() for rows in self.similarities)])
-        # Of one id the row with the most values counts, of several such rows the first.
-        order = similarities.isnan().sum(dim=-1).argsort(stable=True) if width else torch.arange(len(ids), device="cpu")
-        order = order[ids[order].argsort(stable=True)]
-        ids, similarities = ids[order], similarities[order]
-        first = torch.ones(len(ids), dtype=torch.bool, device="cpu")
-        first[1:] = (ids[1:] != ids[:-1]) | (ids[1:] == NO_ID)
-        self._warn_of_conflicts(ids, similarities, first)
-        # Samples stand where their ids came first.
-        came = torch.full((int(first.sum()),), len(order), device="cpu")
-        back = came.scatter_reduce(0, first.cumsum(0) - 1, order, "amin").argsort()
-        return ids[first][back], similarities[first][back]
+        """Give ids (N,) and values (N, K) on the CPU, the first row of each id, in the order of the rows."""
+        ids, values = self._no_rows()
+        return unique_rows(
+            torch.cat([ids, *(rows.cpu() for rows in self.ids)]),
+            torch.cat([values, *(rows.cpu() for rows in self.values)]),
+            self._row_name,
+        )
 
     def _no_rows(self) -> tuple[Tensor, Tensor]:
-        """Give the ids and similarities of no sample, on the CPU."""
+        """Give the ids and values of no sample, on the CPU."""
+        # What a collection shares with this metric, or a sync brought, it need not have been updated with.
+        width = self.values[0].shape[1] if self.values else self._width or 0
         ids = torch.empty(0, dtype=torch.int64, device="cpu")
-        return ids, torch.empty(0, len(self.all_pairs), dtype=torch.float32, device="cpu")
+        return ids, torch.empty(0, width, dtype=torch.float32, device="cpu")
 
-    def append_rows(self, ids: Tensor, similarities: Tensor, weights: bytes) -> None:
+    def append_rows(self, ids: Tensor, values: Tensor, weights: bytes) -> None:
         """Keep the rows of a batch: all of it or, if something raises, nothing.
 
         Args:
             ids: int64, (B,).
-            similarities: float32, (B, K).
+            values: float32, (B, K).
             weights: digest of what encoded them, 8 zeros for given embeddings.
 
         Raises:
-            ValueError: the rows before came from other weights.
+            ValueError: the rows before came from other weights, or have another K.
         """
+        self._width = self._same_width(values)
         if any(weights):
             own = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
             self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, own]))
         self.ids.append(ids.to(self.device))
-        self.similarities.append(similarities)
+        self.values.append(values)
 
-    def _warn_of_conflicts(self, ids: Tensor, similarities: Tensor, first: Tensor) -> None:
-        original = similarities[first][first.cumsum(0) - 1]
-        close = torch.isclose(similarities, original, rtol=0.0, atol=1e-5)
-        same = (close | similarities.isnan() | original.isnan()).all(dim=-1)
-        others = torch.unique(ids[~same])
-        if len(others):
-            row = int((~same).nonzero()[0])
+    def _same_width(self, values: Tensor) -> int:
+        """Give the K of the rows, old and new; raise ValueError if they differ."""
+        known = self._width is not None or self.values  # in a collection another metric may have been updated
+        width = self._no_rows()[1].shape[1] if known else values.shape[1]
+        if values.shape[1] != width:
+            before, now = (number - self._hidden for number in (width, values.shape[1]))
+            raise ValueError(f"Expected {self._row_name} of {before} numbers as before, got {now}.")
+        return width
+
+    def _warn_of_union(self) -> None:
+        if self._computed_rows and len(self.ids) > 1:
+            self._computed_rows = False
             warnings.warn(
-                f"{len(others)} ids came with different similarities, and the first row of each was kept, e.g. "
-                f"{int64_to_ids(ids[row : row + 1])[0]!r} with {original[row].tolist()} and "
-                f"{similarities[row].tolist()}: are the ids unique, and does generation depend on the rank's seed?",
-                stacklevel=3,
+                "update after compute without reset: the next value is over the rows before and those from here on; "
+                "one metric for two dataloaders? give each its own.",
+                stacklevel=4,
             )
 
     def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
         """Gather the rows of all ranks; a rank without rows, or without a caption, takes part alike.
 
-        Ids and similarities travel as one int32 matrix, bits unchanged. torchmetrics would gather state by state, and
+        Ids and values travel as one int32 matrix, bits unchanged. torchmetrics would gather state by state, and
         guess the dtype and shape of a state that is empty.
         """
-        ids, similarities = (
+        ids, values = (
             torch.cat(rows) if rows else none
-            for rows, none in zip((self.ids, self.similarities), self._no_rows(), strict=True)
+            for rows, none in zip((self.ids, self.values), self._no_rows(), strict=True)
         )
-        rows = [ids.view(torch.int32).reshape(-1, 2), similarities.contiguous().view(torch.int32)]
+        rows = [ids.view(torch.int32).reshape(-1, 2), values.contiguous().view(torch.int32)]
         packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
+        parts = self._gather(packed, dist_sync_fn, process_group)
+        # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
+        numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
+        self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
+        self.values = [part[:, 2:].contiguous().view(torch.float32) for part in parts]
+        with self._only_added("_reductions"):
+            if self._reductions:
+                super()._sync_dist(dist_sync_fn, process_group)
+
+    def _gather(self, rows: Tensor, dist_sync_fn: Any, process_group: Any) -> list[Tensor]:
+        """Gather int32 rows (N, W) of all ranks, which have to agree in all that moves the value."""
         # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
         choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
         gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
         digest = hashlib.blake2b(choices, digest_size=8).digest()
         weights = bytes(self.fingerprint[16:].tolist())
-        parts, weights = gather_rows(packed, digest, weights, gather, process_group or self.process_group)
+        parts, weights = gather_rows(rows, digest, weights, gather, process_group or self.process_group)
         self.fingerprint = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
-        # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
-        numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
-        self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
-        self.similarities = [part[:, 2:].contiguous().view(torch.float32) for part in parts]
-        with self._only_added("_reductions"):
-            if self._reductions:
-                super()._sync_dist(dist_sync_fn, process_group)
+        return parts
 
     @contextmanager
     def _only_added(self, table: str) -> Iterator[None]:
@@ -173,15 +183,15 @@ class RowMetric(Metric):
         """
         if self._is_synced:
             raise TorchMetricsUserError("Expected an unsynced metric in forward, got a synced one: call unsync first.")
-        ids, similarities = self.ids, self.similarities
-        self.ids, self.similarities, self._to_sync = [], [], self.dist_sync_on_step
+        ids, values = self.ids, self.values
+        self.ids, self.values, self._to_sync = [], [], self.dist_sync_on_step
         self._in_forward = True
         try:
             self.update(*args, **kwargs)
-            ids, similarities = ids + self.ids, similarities + self.similarities
+            ids, values = ids + self.ids, values + self.values
             self._forward_cache = self.compute()
         finally:
-            self.ids, self.similarities = ids, similarities
+            self.ids, self.values = ids, values
             self._to_sync, self._computed = self.sync_on_compute, None
             self._in_forward = False
         return self._forward_cache
@@ -201,9 +211,12 @@ class RowMetric(Metric):
         """Append another state's rows behind the own ones (for ``merge_state``)."""
         if missing := self._defaults.keys() - incoming_state.keys():
             raise ValueError(f"Expected a state with {sorted(self._defaults)}, got one without {sorted(missing)}.")
-        self.fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
+        fingerprint = _same_fingerprint(torch.stack([self.fingerprint, incoming_state["fingerprint"]]))
+        for values in incoming_state["values"]:
+            self._width = self._same_width(values)
+        self.fingerprint = fingerprint
         self.ids = [*self.ids, *incoming_state["ids"]]
-        self.similarities = [*self.similarities, *incoming_state["similarities"]]
+        self.values = [*self.values, *incoming_state["values"]]
         with self._only_added("_defaults"):
             super()._reduce_states(incoming_state)
         self._computed, self._update_count = None, max(1, self._update_count)
@@ -214,8 +227,8 @@ class RowMetric(Metric):
         Args:
             path: of the file; an older one is replaced, and never left half written.
         """
-        ids, similarities = self._unique_rows()
-        rows = {"ids": ids, "names": int64_to_ids(ids), "similarities": similarities}
+        ids, values = self._unique_rows()
+        rows = {"ids": ids, "names": int64_to_ids(ids), "values": values}
         unfinished = Path(f"{path}.unfinished")
         torch.save(rows | {"fingerprint": self.fingerprint.cpu()}, unfinished)
         unfinished.replace(path)
@@ -238,7 +251,7 @@ class RowMetric(Metric):
             raise ValueError(f"{str(error).removesuffix('.')}, in {path}.") from error
         names = [name for name in rows["names"] if isinstance(name, str)]
         ids_to_int64(names, len(names))  # for rows() to know the strings again
-        incoming = {"ids": [rows["ids"]], "similarities": [rows["similarities"]], "fingerprint": digest}
+        incoming = {"ids": [rows["ids"]], "values": [rows["values"]], "fingerprint": digest}
         added = {name: state for name, state in self._copy_state_dict().items() if name not in OWN_STATES}
         if added:
             raise ValueError(f"Expected a metric whose only state is rows, got one with {', '.join(added)} as well.")
@@ -248,7 +261,8 @@ class RowMetric(Metric):
         """Forget all rows."""
         # torchmetrics clears lists in place; in a compute group they are shared, and a forward of one metric would
         # take the rows of the others away.
-        self.ids, self.similarities = [], []
+        self.ids, self.values = [], []
+        self._width = None if self.columns is None else len(self.columns)
         self._computed_rows = False
         super().reset()
 
