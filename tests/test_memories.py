@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.table import ENCODERS, NamedEncoder
-from torchmetrics_majorscore.media import audio, video
+from torchmetrics_majorscore.media.decoding import Decoding
 from torchmetrics_majorscore.training.config import read_config
 from torchmetrics_majorscore.training.memories import connect
 
@@ -154,14 +154,13 @@ def test_embeddings_are_kept_until_an_input_changes(tmp_path, project, encoders)
 
 def test_pictures_are_read_without_sound_and_sounds_without_pictures(tmp_path, project, monkeypatch):
     decoded = []
-    for module in (audio, video):
-        decode = module.decode
+    frames = Decoding.frames
 
-        def note(container, stream, path, *rest, decode=decode):
-            decoded.append((path.parent.name, stream.type))
-            return decode(container, stream, path, *rest)
+    def note(self, *arguments, **options):
+        decoded.append((self.path.parent.name, self.stream.type))
+        return frames(self, *arguments, **options)
 
-        monkeypatch.setattr(module, "decode", note)
+    monkeypatch.setattr(Decoding, "frames", note)
     run(tmp_path, project)
     assert sorted(decoded) == [("pictures", "video")] * 3 + [("sounds", "audio")] * 3
 
