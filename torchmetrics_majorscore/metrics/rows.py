@@ -1,6 +1,7 @@
 """Rows as the state of a metric: one per sample, its id and its values; exact for any order and any ranks."""
 
 import hashlib
+import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,8 @@ class RowMetric(Metric):
         super().__init__(**kwargs)
         if self._device.type == "meta":  # built for later materialisation; rows need a place that exists
             self._device = torch.device("cpu")
-        self.columns = None if columns is None else list(columns)
+        # Interned: a collection's pickle holds each name once.
+        self.columns = None if columns is None else [sys.intern(name) for name in columns]
         self._width = None if columns is None else len(self.columns or ())
         self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
