@@ -135,11 +135,13 @@ def test_a_full_disk_names_the_table(world, monkeypatch, capsys):
     assert error.splitlines()[-1] == "majorscore: s.csv: No space left on device"
 
 
-def test_a_closed_pipe_is_no_error_line(tmp_path):
+@pytest.mark.parametrize("format", ["markdown", "csv"])
+def test_a_closed_pipe_is_no_error_line(tmp_path, format):
     write_table(tmp_path / "s.csv", {"p/a": (0.5, 0.1), "p/b": (0.1, 0.1)})
     reading, writing = os.pipe()
     os.close(reading)
-    with process("compare", "s.csv", stdout=writing, stderr=subprocess.PIPE, text=True) as closed:
+    command = ("compare", "s.csv", "--format", format)
+    with process(*command, stdout=writing, stderr=subprocess.PIPE, text=True) as closed:
         os.close(writing)
         assert closed.stderr.read() == ""
     assert closed.returncode == CLOSED

@@ -99,14 +99,14 @@ class Output:
         self.progress.write(f"majorscore: {line}")
 
     def close(self) -> None:
-        """Print what was kept, if it was to be JSON, and see to it that stdout has all of it."""
+        """Print what was kept, if it was to be JSON."""
         if self.json:
             self._write(json.dumps(as_json(self._found), indent=2, allow_nan=False) + "\n")
-        sys.stdout.flush()
 
     def _write(self, text: str) -> None:
         with self.progress.aside():
             sys.stdout.write(visible(text))
+            sys.stdout.flush()  # a reader that has gone is noticed before anything is said beside
 
 
 def drawn(seed: int) -> str:
