@@ -19,6 +19,12 @@ def seeded() -> SharedEncoder:
     return handle
 
 
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch) -> None:
+    """Work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """One thread for the tests of a module; then as before."""

@@ -36,6 +36,20 @@ def write(path, codec="libx264", count=60, rate=30, stamps=None, image=None, sou
     return path
 
 
+def write_stills(path, levels):
+    """Write grey pictures, each at its stamp in milliseconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp, level in levels.items():
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), level, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def encode(track, samples, rate, first=0):
     name = {"uint8": "u8", "int16": "s16", "int32": "s32", "float32": "flt"}[samples.dtype.name]
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), name, track.layout.name)

@@ -14,6 +14,7 @@ import pytest
 for package in ("av", "pandas", "safetensors", "scipy", "ftfy"):
     pytest.importorskip(package)
 
+from commands import run  # noqa: E402
 from written_tables import write_table  # noqa: E402
 
 from torchmetrics_majorscore import extras  # noqa: E402
@@ -23,6 +24,8 @@ from torchmetrics_majorscore.encoders import SharedEncoder  # noqa: E402
 from torchmetrics_majorscore.tables.write import ScoreTable  # noqa: E402
 from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("in_folder")
+
 TINY = ("--encoder", "c-mcr-tiny")
 
 
@@ -31,17 +34,6 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     write_world(folder, 4, 0)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(capsys, *arguments):
-    code = main.main(list(map(str, arguments)))
-    output = capsys.readouterr()
-    return code, output.out, output.err
 
 
 def process(*arguments, **options):

@@ -18,6 +18,7 @@ import pytest
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
+from commands import run  # noqa: E402
 from written_tables import SIGNATURE, write_table  # noqa: E402
 
 from torchmetrics_majorscore.cli.main import main  # noqa: E402
@@ -25,24 +26,15 @@ from torchmetrics_majorscore.cli.printing import as_json  # noqa: E402
 from torchmetrics_majorscore.cli.progress import LOGGER, Progress, stage  # noqa: E402
 from torchmetrics_majorscore.tables.read import MEANINGLESS  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("in_folder")
+
 SEEDED = SIGNATURE.replace("toy@1", "toy-seeded@1")
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def tables(folder, signature=SIGNATURE):
     rows = {f"p/{i}": (i / 10, 0.1 + i / 100) for i in range(6)}
     write_table(folder / "old.csv", rows, signature)
     write_table(folder / "new.csv", {clip: (a + 0.5, f) for clip, (a, f) in rows.items() if clip != "p/5"}, signature)
-
-
-def run(capsys, *arguments):
-    code = main(list(arguments))
-    output = capsys.readouterr()
-    return code, output.out, output.err
 
 
 def test_json_is_one_object_with_the_numbers_of_the_text(tmp_path, capsys):

@@ -12,16 +12,13 @@ import pytest
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
+from commands import run  # noqa: E402
 from written_tables import SIGNATURE, write_table  # noqa: E402
 
-from torchmetrics_majorscore.cli.main import main  # noqa: E402
 from torchmetrics_majorscore.tables.manifest import read_rows  # noqa: E402
 from torchmetrics_majorscore.tables.read import MEANINGLESS  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def tables(folder):
@@ -30,12 +27,6 @@ def tables(folder):
     write_table(folder / "old.csv", rows)
     better = {clip: (value + 0.5, fair / 2) for clip, (value, fair) in rows.items() if clip != "p/5"}
     write_table(folder / "new.csv", better | {"p/4": (float("nan"), float("nan"), "no picture")})
-
-
-def run(capsys, *arguments):
-    code = main(list(arguments))
-    output = capsys.readouterr()
-    return code, output.out, output.err
 
 
 def test_compare_prints_means_tests_and_what_was_dropped(tmp_path, capsys):

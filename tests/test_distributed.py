@@ -4,10 +4,7 @@ Per world size one group of real processes (gloo) runs all cases and writes what
 processes are forks of one fresh interpreter that has imported the package, which costs seconds, once.
 """
 
-import functools
 import math
-import warnings
-from datetime import timedelta
 
 import pytest
 import torch
@@ -18,9 +15,10 @@ from tiny import (
     NaiveMAJORScore,
     TinyEncoder,
     bits,
+    in_group,
     make_embeddings,
     make_samples,
-    run_processes,
+    run_once,
     take,
 )
 from torch.utils.data import DistributedSampler
@@ -136,14 +134,8 @@ def run_mismatch(make, rank: int, world: int) -> tuple:
 
 
 def work(rank: int, world: int, folder) -> None:
-    warnings.simplefilter("error")
-    for mark in pytestmark:
-        warnings.filterwarnings("ignore", mark.args[0].split(":")[1], UserWarning)
-    store = dist.FileStore(str(folder / "store"), world)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=20))
-    seen = run_cases(rank, world)
-    torch.save(seen, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with in_group(rank, world, folder, [mark.args[0].split(":")[1] for mark in pytestmark]):
+        torch.save(run_cases(rank, world), folder / f"{rank}.pt")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -153,19 +145,7 @@ def _alone(one_thread):
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
-    """Give what each rank of a group of processes saw; a group runs once."""
-
-    @functools.cache
-    def run(world: int) -> tuple[list[int | None], list[dict]]:
-        return run_processes(work, world, tmp_path_factory.mktemp(f"world{world}"))
-
-    def seen(world: int) -> list[dict]:
-        codes, results = run(world)
-        if codes != [0] * world:
-            pytest.fail(f"the ranks ended with {codes} (None: after a minute); see their output")
-        return results
-
-    return seen
+    return run_once(work, tmp_path_factory)
 
 
 def one_process(name: str, rows: list[int], ids: bool = True) -> int:

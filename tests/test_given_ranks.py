@@ -1,9 +1,6 @@
 """Metrics over given features on 1 to 5 processes: the value of every rank has the bits of one process."""
 
-import functools
 import math
-import warnings
-from datetime import timedelta
 
 import pytest
 import torch
@@ -12,7 +9,7 @@ from test_distributed import COUNT, WORLDS, all_here, shards
 from test_given import METRICS
 from test_onsets import SAMPLES
 from test_onsets import feed as feed_onsets
-from tiny import bits, run_processes
+from tiny import bits, in_group, run_once
 
 from torchmetrics_majorscore import FrechetDistance, InceptionScore, OnsetScores, PairedKL
 
@@ -78,27 +75,22 @@ MISMATCHES = {
 
 
 def work(rank: int, world: int, folder) -> None:
-    warnings.simplefilter("error")
-    for message in UNHEARD:
-        warnings.filterwarnings("ignore", message, UserWarning)
-    store = dist.FileStore(str(folder / "store"), world)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=20))
-    seen = {}
-    for share, rows in shards(rank, world).items():
-        for name in METRICS:
-            for ids in (True, False):
-                metric = feed(name, rows, ids)
-                first = bits(metric.compute())
-                seen[share, name, ids] = first, all_here(world), len(metric.rows()["id"]) >= len(set(rows))
-        seen["moments", share] = run_moments(rows)
-    own = [row for row in shards(rank, world)["padded"] if row < len(SAMPLES)]
-    seen["onsets"] = {name: bits(value) for name, value in feed_onsets(OnsetScores(), own).compute().items()}
-    strict = FrechetDistance(gather="moments", nan_strategy="error")
-    strict.update(BROKEN[0][4:5] if rank == 0 else BROKEN[0][:3])  # one rank alone has a vector that is not finite
-    seen["error"] = *mismatch(0, None, lambda: strict), len(strict.rows()["id"]), strict._is_synced
-    seen["mismatch"] = {name: mismatch(rank, *makes) for name, makes in MISMATCHES.items()}
-    torch.save(seen, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with in_group(rank, world, folder, UNHEARD):
+        seen = {}
+        for share, rows in shards(rank, world).items():
+            for name in METRICS:
+                for ids in (True, False):
+                    metric = feed(name, rows, ids)
+                    first = bits(metric.compute())
+                    seen[share, name, ids] = first, all_here(world), len(metric.rows()["id"]) >= len(set(rows))
+            seen["moments", share] = run_moments(rows)
+        own = [row for row in shards(rank, world)["padded"] if row < len(SAMPLES)]
+        seen["onsets"] = {name: bits(value) for name, value in feed_onsets(OnsetScores(), own).compute().items()}
+        strict = FrechetDistance(gather="moments", nan_strategy="error")
+        strict.update(BROKEN[0][4:5] if rank == 0 else BROKEN[0][:3])  # one rank alone has a vector that is not finite
+        seen["error"] = *mismatch(0, None, lambda: strict), len(strict.rows()["id"]), strict._is_synced
+        seen["mismatch"] = {name: mismatch(rank, *makes) for name, makes in MISMATCHES.items()}
+        torch.save(seen, folder / f"{rank}.pt")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,16 +100,7 @@ def _alone(one_thread):
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
-    @functools.cache
-    def run(world: int):
-        return run_processes(work, world, tmp_path_factory.mktemp(f"given{world}"))
-
-    def seen(world: int) -> list[dict]:
-        codes, results = run(world)
-        assert codes == [0] * world
-        return results
-
-    return seen
+    return run_once(work, tmp_path_factory)
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -1,7 +1,6 @@
 """Clips that are scored as they are read: the same values, bounded memory, and a reason for whatever happens."""
 
 from dataclasses import replace
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safetensors")):
     pytest.skip("needs the extras cmcr, media and evaluation", allow_module_level=True)
 
-from media_files import av, sine, write, write_sound
+from media_files import sine, write, write_sound, write_stills
 
 from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.media import ClipStream, Entry, open_clip, read_manifest
@@ -87,16 +86,7 @@ def test_whatever_a_worker_meets_is_a_row(tmp_path, monkeypatch, error):
 
 
 def test_a_picture_counts_as_long_as_it_is_shown_and_is_encoded_once(tmp_path):
-    path = tmp_path / "far.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for stamp, level in ((0, 40), (200_000_000, 220)):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), level, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_stills(tmp_path / "far.mkv", {0: 40, 200_000_000: 220})
     entries = [Entry("far", path, None, "red"), Entry("first", path, None, "red", end=100.0)]
     table = rows(entries, tmp_path / "s.csv", ScoreOptions(encoder="c-mcr-tiny"))
     far, first = table["similarity_video_text"]

@@ -1,11 +1,9 @@
 """Samples and pictures belong at their stamps: gaps, overlaps, tags, several tracks, and windows far into a file."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 import torch
-from media_files import av, encode, indices, sine, write, write_sound
+from media_files import av, encode, indices, sine, write, write_sound, write_stills
 
 from torchmetrics_majorscore.media import read_clip, read_frames, read_waveform
 from torchmetrics_majorscore.media.decoding import Decoding
@@ -204,16 +202,7 @@ def test_a_window_shows_what_the_whole_shows_there(tmp_path, name, codec, rate):
 def test_two_pictures_that_lie_days_apart_cost_two_pictures(tmp_path):
     from torchmetrics_majorscore.media import open_clip
 
-    path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for stamp in (0, 200_000_000):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 9, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_stills(tmp_path / "a.mkv", {0: 9, 200_000_000: 9})
     counts = [count for _, count in open_clip(path).frames()]
     assert counts[0] == 200_000
     assert sum(counts[1:]) <= 1

@@ -2,13 +2,18 @@
 
 import multiprocessing
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -201,6 +206,34 @@ def run_processes(work: Callable[[int, int, Path], None], world: int, folder: Pa
         process.kill()
     files = [folder / f"{rank}.pt" for rank in range(world)]
     return codes, [torch.load(file, weights_only=True) for file in files if file.is_file()]
+
+
+def run_once(work: Callable[[int, int, Path], None], factory: pytest.TempPathFactory) -> Callable[[int], list]:
+    """Give what each rank of so many processes saw; those of one number run once."""
+
+    @cache
+    def run(world: int) -> tuple[list[int | None], list]:
+        return run_processes(work, world, factory.mktemp(f"world{world}"))
+
+    def seen(world: int) -> list:
+        codes, results = run(world)
+        if codes != [0] * world:
+            pytest.fail(f"the ranks ended with {codes} (None: after a minute); see their output")
+        return results
+
+    return seen
+
+
+@contextmanager
+def in_group(rank: int, world: int, folder: Path, unheard: Sequence[str]) -> Iterator[None]:
+    """Be a rank of a group over gloo, for which all warnings but the unheard ones are errors."""
+    warnings.simplefilter("error")
+    for message in unheard:
+        warnings.filterwarnings("ignore", message, UserWarning)
+    store = dist.FileStore(str(folder / "store"), world)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=20))
+    yield
+    dist.destroy_process_group()
 
 
 def _one_thread(work: Callable[[int, int, Path], None], rank: int, world: int, folder: Path) -> None:

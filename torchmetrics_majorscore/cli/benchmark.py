@@ -6,7 +6,7 @@ from typing import Any
 
 from torchmetrics_majorscore.cli.ending import DONE, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
-from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
 
@@ -36,13 +36,9 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     check_file(options.output)
     if options.tables:
         check_folder(options.tables)
-    from torchmetrics_majorscore.media import read_manifest
     from torchmetrics_majorscore.statistics.consistency import derange
 
-    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
-    if left_out := entries.describe_left_out():
-        out.record(left_out=entries.left_out)
-        out.notes(left_out)
+    entries = clips(options, out)
     without = {entry.id: "no caption" for entry in entries if not entry.text}
     captioned = [entry for entry in entries if entry.text]
     ids, labels = [entry.id for entry in captioned], [entry.label or str(entry.text) for entry in captioned]

@@ -1,9 +1,13 @@
 """Options that several commands share."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import stage
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.media import Manifest
 
 JOINT = ("c-mcr", "c-mcr-tiny")
 
@@ -39,6 +43,17 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=8, help="clips per encoder call (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+
+
+def clips(options: argparse.Namespace, out: Output) -> "Manifest":
+    """Read the manifest of a command that encodes its clips, and say what it leaves out."""
+    from torchmetrics_majorscore.media import read_manifest
+
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
+    if left_out := entries.describe_left_out():
+        out.record(left_out=entries.left_out)
+        out.notes(left_out)
+    return entries
 
 
 def encoding(options: argparse.Namespace, baseline: bool) -> dict[str, Any]:

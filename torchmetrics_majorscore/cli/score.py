@@ -6,7 +6,7 @@ from typing import Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, naming
-from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, encoding
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
 
@@ -34,12 +34,8 @@ def add_commands(commands: Any) -> None:
 def _score(options: argparse.Namespace, out: Output) -> int:
     needs_extras(ENCODING)
     check_file(options.output)
-    from torchmetrics_majorscore.media import read_manifest
 
-    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
-    if left_out := entries.describe_left_out():
-        out.record(left_out=entries.left_out)
-        out.notes(left_out)
+    entries = clips(options, out)
     encoded = encoding(options, options.baseline)
     from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
 

@@ -11,18 +11,15 @@ if TYPE_CHECKING:
 NanStrategy = Literal["warn", "ignore", "error"]
 
 
-class GivenOptions(TypedDict, total=False):
-    """Keyword arguments of every metric over given features, logits or detections.
+class CommonOptions(TypedDict, total=False):
+    """Keyword arguments of every metric.
 
     Args:
-        network: name of what made them, best with a digest of its weights. It stands in the signature, and keeps what
-            different networks made apart: states, ranks, reference statistics.
         nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"``, the
             default, and ``"ignore"`` leave them out, ``"error"`` raises.
         compute_on_cpu: and those below, see :class:`torchmetrics.Metric`.
     """
 
-    network: str | None
     nan_strategy: NanStrategy
     compute_on_cpu: bool
     dist_sync_on_step: bool
@@ -33,26 +30,26 @@ class GivenOptions(TypedDict, total=False):
     compute_with_cache: bool
 
 
-class MetricOptions(TypedDict, total=False):
-    """Keyword arguments of every metric and of the collection.
+class GivenOptions(CommonOptions, total=False):
+    """Keyword arguments of every metric over given features, logits or detections, beside :class:`.CommonOptions`.
+
+    Args:
+        network: name of what made them, best with a digest of its weights. It stands in the signature, and keeps what
+            different networks made apart: states, ranks, reference statistics.
+    """
+
+    network: str | None
+
+
+class MetricOptions(CommonOptions, total=False):
+    """Keyword arguments of every metric that encodes, and of the collection, beside :class:`.CommonOptions`.
 
     Args:
         sample_rate: rate of raw audio in Hz, whole; needed only for raw audio.
         fps: frames per second of raw video; needed only for raw video.
-        nan_strategy: what ``compute`` does with samples that have no value (missing or not finite): ``"warn"``, the
-            default, and ``"ignore"`` leave them out of the mean, ``"error"`` raises.
         cache_conditions: remember videos and captions beyond ``reset``: True or a file, see :class:`.Conditions`.
-        compute_on_cpu: and those below, see :class:`torchmetrics.Metric`.
     """
 
     sample_rate: int | None
     fps: float | None
-    nan_strategy: NanStrategy
     cache_conditions: "bool | str | Path | Conditions"
-    compute_on_cpu: bool
-    dist_sync_on_step: bool
-    process_group: Any
-    dist_sync_fn: Any
-    distributed_available_fn: Any
-    sync_on_compute: bool
-    compute_with_cache: bool

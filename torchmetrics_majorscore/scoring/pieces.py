@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.media import ClipStream
-from torchmetrics_majorscore.modalities import Audio
+from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.modalities.audio import find_doubt
 
 FPS = 1.0
@@ -83,7 +83,7 @@ class Sound(Pieces):
         sample_rate: in Hz, once a piece has come.
     """
 
-    audio = Audio()
+    audio = MODALITIES["audio"]
 
     def __init__(self, opened: Callable[[], ClipStream]) -> None:
         super().__init__(opened)
