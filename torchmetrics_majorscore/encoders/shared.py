@@ -1,35 +1,24 @@
-"""One set of encoder weights per process and device, shared by every metric that asks for it."""
+"""The handle on a joint encoder, and who gets which."""
 
-import copy
-import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
-from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, exact_float32
+from torchmetrics_majorscore.encoders.handle import Asker, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
-Key = tuple[object, ...]
-Asker = Hashable | None
 
-_SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
-
-
-class SharedEncoder:
-    """A handle on a frozen encoder that is built when it is first used.
-
-    It is a plain object and not an ``nn.Module``, so a metric that holds it adds nothing to its parent's parameters,
-    buffers, modules or checkpoint, and no ``train()``, ``half()`` or ``to(dtype)`` of the parent reaches the encoder.
-    A copy is the object itself; a pickle holds how to build it, not the weights.
+class SharedEncoder(Handle[JointEncoder]):
+    """A handle on a joint encoder.
 
     Args:
-        key: what tells this encoder from every other one of the process.
-        portable_key: the same without anything that differs between processes or machines.
+        key: see :class:`.Handle`.
+        portable_key: see :class:`.Handle`.
         modalities: the names of the encoder's modalities.
         sample_rate: rate of its waveforms in Hz.
         build: makes the encoder, on the CPU.
@@ -38,6 +27,8 @@ class SharedEncoder:
         precision: of its networks, for the signature.
         frame_size: see :class:`.NamedEncoder`.
     """
+
+    remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
 
     def __init__(
         self,
@@ -51,24 +42,16 @@ class SharedEncoder:
         precision: Precision = "float32",
         frame_size: int | None = None,
     ) -> None:
-        self.key = key
-        self.portable_key = portable_key
+        super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
-        self.sample_rate = sample_rate
         self.pool = pool
         self.precision = precision
         self.frame_size = frame_size
-        self._build = build
-        self._recipe = recipe
-        self._replicas: dict[torch.device, JointEncoder] = {}
-        self._last: dict[str, dict[Key, tuple[Tensor, set[Hashable]]]] = {}
 
     def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
-        """Encode a batch of one modality, or give the embeddings of one of the last two batches of the same content.
+        """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
 
-        The metrics of a collection see the same batch one after the other: the first one encodes, the others find
-        the result here, each once, so that a metric's next batch is encoded even if it is equal. The comparison is by
-        content, so an in-place edit of an input is never missed.
+        The metrics of a collection see the same batch one after the other, see :meth:`.Handle._once`.
 
         Args:
             modality: one of ``modalities``.
@@ -82,30 +65,23 @@ class SharedEncoder:
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        return self._once(modality, batch, asker, lambda key: self._encode(modality, batch, device, asker, key))
+        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker))
 
     def embed(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
         """Give what the encoder has in front of its head, see :class:`.JointEncoder`; of no head, its embeddings.
 
-        Args and errors are those of :meth:`encode`, which finds what was given here, and the other way round.
+        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round.
         """
-        if not hasattr(self.on(device), f"embed_{modality}"):
+        method = f"embed_{modality}"
+        if not hasattr(self.on(device), method):
             return self.encode(modality, batch, device, asker)
-        return self._embed(modality, batch, device, asker, None)
+        return self._once(method, batch, asker, lambda: self._run(method, batch, device, len(batch)))
 
-    def _embed(
-        self, modality: str, batch: Sequence[Any], device: torch.device, asker: Asker, key: Key | None
-    ) -> Tensor:
-        def run(_: Key) -> Tensor:
-            return self._run(f"embed_{modality}", batch, device, len(batch))
-
-        return self._once(f"{modality} in front of the head", batch, asker, run, key)
-
-    def _encode(self, modality: str, batch: Sequence[Any], device: torch.device, asker: Asker, key: Key) -> Tensor:
+    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker) -> Tensor:
         if not hasattr(self.on(device), f"project_{modality}"):
             return self._run(f"encode_{modality}", batch, device, len(batch))
-        # Who asks for both gets its second answer of one batch here, hence another asker.
-        embedded = self._embed(modality, batch, device, asker and (asker, "encode"), key)
+        # Another asker, for who wants both asks twice of one batch.
+        embedded = self.embed(modality, batch, device, asker and (asker, "encode"))
         return self._run(f"project_{modality}", embedded, device, len(batch))
 
     def _run(self, method: str, batch: Any, device: torch.device, count: int) -> Tensor:
@@ -113,34 +89,9 @@ class SharedEncoder:
         with exact_float32(device):
             embeddings: Tensor = getattr(encoder, method)(batch)
         if embeddings.ndim != 2 or len(embeddings) != count:
-            raise ValueError(
-                f"Expected {method} of {encoder.name} to return ({count}, D), got {tuple(embeddings.shape)}."
-            )
+            got = tuple(embeddings.shape)
+            raise ValueError(f"Expected {method} of {encoder.name} to return ({count}, D), got {got}.")
         return embeddings.detach().float()
-
-    def _once(
-        self,
-        what: str,
-        batch: Sequence[Any],
-        asker: Asker,
-        make: Callable[[Key], Tensor],
-        key: Key | None = None,
-    ) -> Tensor:
-        """Give what was made of a batch of this content, to each asker once, or make it."""
-        if asker is None:
-            return make(())
-        key = key or content_key(batch)
-        kept = self._last.setdefault(what, {})
-        made, askers = kept.get(key, (None, set()))
-        if made is None or asker in askers:
-            kept.pop(key, None)
-            made, askers = make(key), set()
-            kept[key] = made, askers
-            # Two: metrics of a reference ask for the sounds of both sides in turn.
-            for old in list(kept)[:-2]:
-                del kept[old]
-        askers.add(asker)
-        return made
 
     def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
         """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
@@ -155,32 +106,6 @@ class SharedEncoder:
         """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
         return self.encode(*inputs)
 
-    def on(self, device: torch.device) -> JointEncoder:
-        """Return the encoder on a device; built at the first call."""
-        if device not in self._replicas:
-            if self.precision == "bf16":
-                warn_if_slow(device)
-            with clean_build():
-                encoder = copy.deepcopy(next(iter(self._replicas.values()))) if self._replicas else self._build()
-                self._replicas[device] = encoder.to(device) if isinstance(encoder, nn.Module) else encoder
-        return self._replicas[device]
-
-    def offload(self) -> None:
-        """Keep the weights on the CPU alone until the next use, which frees the memory of every other device."""
-        cpu = torch.device("cpu")
-        with clean_build():  # moved inside inference_mode, the weights would become inference tensors
-            kept = self._replicas.pop(cpu, None) or next(iter(self._replicas.values()), None)
-            self._replicas.clear()
-            if kept is not None:
-                self._replicas[cpu] = kept.to(cpu) if isinstance(kept, nn.Module) else kept
-        self._last.clear()
-
-    @property
-    def name(self) -> str:
-        """The encoder's name with the digest of its weights; builds the encoder."""
-        device = next(iter(self._replicas), torch.device("cpu"))
-        return self.on(device).name
-
     def baseline(self) -> "list[SharedEncoder]":
         """Give the encoders of CLIPCLAP beside a named joint encoder, CLIP and CLAP with the same weights."""
         name, weights, _, precision = (*self._recipe, None, None, None)[:4]
@@ -188,11 +113,9 @@ class SharedEncoder:
             raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
         return [load_encoder(other, weights=weights, precision=precision) for other in ENCODERS[name].baseline]
 
-    def __copy__(self) -> "SharedEncoder":
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "SharedEncoder":
-        return self
+    def _before_build(self, device: torch.device) -> None:
+        if self.precision == "bf16":
+            warn_if_slow(device)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
@@ -239,7 +162,7 @@ def load_encoder(
         return encoder
     else:
         shared = _by_object(encoder)
-    return _SHARED.setdefault(shared.key, shared)
+    return share(shared)
 
 
 def _load(
@@ -287,32 +210,14 @@ def _by_object(encoder: Any) -> SharedEncoder:
 
         with clean_build():
             encoder = from_clap_module(encoder)
-    if isinstance(encoder, type):
-        raise TypeError(
-            f"Expected an encoder object, got the class {encoder.__qualname__}: pass {encoder.__qualname__}()."
-        )
+    refuse_class(encoder, "an encoder")
     missing = [part for part in ("name", "modalities") if not hasattr(encoder, part)]
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):
         missing.append("sample_rate")
     if missing:
         raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
-    portable_key = f"{type(encoder).__qualname__}|{encoder.name}"
-    key = f"{portable_key}|{id(encoder)}"
-    if isinstance(encoder, nn.Module):
-        with clean_build():
-            encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        key = portable_key = f"{portable_key}|{state_digest(encoder)}"
-    kept = encoder
+    kept, key, portable_key = freeze(encoder)
     return SharedEncoder(
         key, portable_key, tuple(kept.modalities), getattr(kept, "sample_rate", 0), lambda: kept, (kept,)
     )
-
-
-def state_digest(module: nn.Module) -> str:
-    """Hash a module's parameters and persistent buffers: the first 8 hexadecimal digits of a SHA-256."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return sha.hexdigest()[:8]
