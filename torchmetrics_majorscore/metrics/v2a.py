@@ -124,18 +124,19 @@ class V2AMetrics(RowCollection):
         Raises:
             ValueError: an input that does not fit; nothing of the batch is kept.
         """
-        with self._whole_batches():
+        with self._whole_batches(kwargs):
             super().update(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Score a batch as :meth:`update`, and give its values."""
-        with self._whole_batches():
+        with self._whole_batches(kwargs):
             values: dict[str, Any] = super().forward(*args, **kwargs)
         return values
 
     @contextmanager
-    def _whole_batches(self) -> Iterator[None]:
+    def _whole_batches(self, batch: Mapping[str, Any]) -> Iterator[None]:
         """Take from all members what some have kept of a batch that another refuses."""
+        self._require_target(batch)
         members = [member for group in self._row_groups for member in group]
         held = [(member, member.ids, member.values, len(member.ids)) for member in members]
         try:
@@ -145,6 +146,14 @@ class V2AMetrics(RowCollection):
                 del ids[count:], values[count:]  # in place, for the members of a group share them
                 member.ids, member.values = ids, values
             raise
+
+    def _require_target(self, batch: Mapping[str, Any]) -> None:
+        for first, *_ in self._row_groups if batch.get(TARGET) is None else ():
+            hearing = first.hearing if isinstance(first, GivenMetric) and first._wants_target else None
+            if hearing and not hearing.recalls(batch.get("ids")):
+                raise ValueError(
+                    "Expected target_audio to compare with, got none; V2AMetrics(target=False) goes without."
+                )
 
     @property
     def signatures(self) -> dict[str, str]:
