@@ -10,8 +10,7 @@ from tiny import RAW, SAMPLE_RATE, CountingEncoder, TinyEncoder, bits, make_samp
 
 from torchmetrics_majorscore import FrechetDistance, InceptionScore, MAJORScores, PairedKL, V2AMetrics
 from torchmetrics_majorscore.encoders import load_encoder
-from torchmetrics_majorscore.networks import load_network
-from torchmetrics_majorscore.networks.zero_shot import zero_shot
+from torchmetrics_majorscore.networks import load_network, zero_shot_network
 from torchmetrics_majorscore.training.world.scene import KINDS, draw_scenes
 from torchmetrics_majorscore.training.world.sound import render_sounds
 
@@ -51,7 +50,7 @@ def as_bits(values):
 
 
 def test_values_are_those_of_the_single_metrics():
-    network, levels = zero_shot(TinyEncoder(), LABELS), load_network(Levels())
+    network, levels = zero_shot_network(TinyEncoder(), LABELS), load_network(Levels())
     singles = {
         "fd_joint": FrechetDistance(network=network, sample_rate=SAMPLE_RATE),
         "kl_zero_shot": PairedKL(network=network, sample_rate=SAMPLE_RATE),
@@ -108,32 +107,34 @@ def test_the_audio_network_of_clap_runs_once(monkeypatch):
 
 def test_zero_shot_hears_claps_vectors_and_takes_the_cosines():
     sounds = list(render_sounds(draw_scenes(range(0, 192, 48), 0, "test")))
-    network, encoder = zero_shot("c-mcr-tiny"), load_encoder("c-mcr-tiny")
+    network, encoder = zero_shot_network("c-mcr-tiny"), load_encoder("c-mcr-tiny")
     made = network.encode(sounds, 48_000, CPU)
     assert torch.equal(made["features"], encoder.on(CPU).clap.embed_audio(sounds))
     labels = encoder.encode("text", [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in KINDS], CPU)
     cosines = encoder.encode("audio", sounds, CPU) @ labels.T
     torch.testing.assert_close(made["logits"], 20 * cosines)
     assert network.logit_choices[1:] == ("scale:20",)
-    assert zero_shot("c-mcr-tiny") is network is pickle.loads(pickle.dumps(network))
+    assert zero_shot_network("c-mcr-tiny") is network is pickle.loads(pickle.dumps(network))
     assert len(pickle.dumps(network)) < 500
-    other = zero_shot("c-mcr-tiny", ["a bell", "a cat"], 5)
+    other = zero_shot_network("c-mcr-tiny", ["a bell", "a cat"], 5)
     assert pickle.loads(pickle.dumps(other)) is other is not network
 
 
 def test_labels(tmp_path):
     (tmp_path / "mine.txt").write_text("# some\na bell\n\na cat \n")
-    assert zero_shot("c-mcr-tiny", tmp_path / "mine.txt") is zero_shot("c-mcr-tiny", ["a bell", "a cat"])
-    assert zero_shot(TinyEncoder()).logit_choices[0].startswith("labels:309@")
+    assert zero_shot_network("c-mcr-tiny", tmp_path / "mine.txt") is zero_shot_network(
+        "c-mcr-tiny", ["a bell", "a cat"]
+    )
+    assert zero_shot_network(TinyEncoder()).logit_choices[0].startswith("labels:309@")
     for labels in (["a"], ["a", "a"], [], ["a", ""]):
         with pytest.raises(ValueError, match="Expected at least two labels, each another text"):
-            zero_shot("c-mcr-tiny", labels)
+            zero_shot_network("c-mcr-tiny", labels)
     with pytest.raises(FileNotFoundError):
-        zero_shot("c-mcr-tiny", tmp_path / "none.txt")
+        zero_shot_network("c-mcr-tiny", tmp_path / "none.txt")
     with pytest.raises(ValueError, match="Expected scale > 0, got -1"):
-        zero_shot("c-mcr-tiny", scale=-1)
+        zero_shot_network("c-mcr-tiny", scale=-1)
     with pytest.raises(ValueError, match="Expected an encoder with text and audio, got one with video, text"):
-        zero_shot("clip-tiny")
+        zero_shot_network("clip-tiny")
 
 
 def test_without_a_reference_its_columns_are_left_out():

@@ -23,7 +23,7 @@ from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.together import RowCollection
 from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
-from torchmetrics_majorscore.networks.zero_shot import zero_shot
+from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
 Reference = FeatureStatistics | str | Path
 
@@ -31,8 +31,8 @@ Reference = FeatureStatistics | str | Path
 class V2AMetrics(RowCollection):
     """MAJORScores, and Fréchet distance, divergence and inception score of the same sounds, each network run once.
 
-    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass, see
-    :func:`.zero_shot`, and need no further weights: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot`` and
+    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass and need no further
+    weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot`` and
     ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
     ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
     vectors: compare distances of equal numbers only.
@@ -44,8 +44,8 @@ class V2AMetrics(RowCollection):
             ``cache_conditions``. Without, the columns that need them are left out.
         references: statistics of real sounds, or their files, by the name of their column, as ``{"fd_clap": "a.st"}``:
             distances to these, and not to the targets.
-        labels: see :func:`.zero_shot`.
-        scale: see :func:`.zero_shot`.
+        labels: see :func:`.zero_shot_network`.
+        scale: see :func:`.zero_shot_network`.
         free: whether the columns of the joint encoder's own pass are wanted.
         splits: of the inception scores of ``networks``; ``is_zero_shot`` has one, over all sounds.
         pairs: see :class:`MAJORScores`.
@@ -91,7 +91,7 @@ class V2AMetrics(RowCollection):
         columns = _Columns(target, dict(references or {}), own)
         groups = [majors]
         if free:
-            heard = zero_shot(shared, labels, scale)
+            heard = zero_shot_network(shared, labels, scale)
             of = "clap" if shared.portable_key.split("|")[0] in ENCODERS else "joint"
             groups += columns.distance(of, heard) + columns.of_classes("zero_shot", heard, 1)
         for name, network in chosen.items():
