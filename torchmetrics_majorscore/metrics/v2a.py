@@ -31,9 +31,9 @@ Reference = FeatureStatistics | str | Path
 class V2AMetrics(RowCollection):
     """MAJORScores, and Fréchet distance, divergence and inception score of the same sounds, each network run once.
 
-    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass and need no further
-    weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot`` and
-    ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
+    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass and need no
+    further weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot``
+    and ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
     ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
     vectors: compare distances of equal numbers only.
 
@@ -62,7 +62,7 @@ class V2AMetrics(RowCollection):
         >>> from torchmetrics_majorscore import V2AMetrics
         >>> metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=1)
         >>> [name for name in metrics if name[:4] not in ("majo", "simi", "fair")]
-        ['fd_clap', 'fd_clap_n', 'kl_zero_shot', 'is_zero_shot']
+        ['fd_clap', 'fd_clap_n', 'is_zero_shot', 'kl_zero_shot']
     """
 
     def __init__(
