@@ -37,7 +37,8 @@ def embed_clips(
         for _ in writer.done:
             on_clip()
         waiting = [entry for entry in entries if entry.id not in writer.done]
-        clips = read_ahead(waiting, encoder.frame_size, options.workers, 2 * options.batch_size)
+        ahead = 2 * options.batch_size
+        clips = read_ahead(waiting, encoder.frame_size, options.workers, ahead, encoder.wanted)
         for batch in batches(clips, options.batch_size):
             encoded = encoder.encode(batch)
             vectors = {name: vector.numpy() for name, vector in encoded.vectors.items()}

@@ -1,7 +1,7 @@
 """Read clips to embeddings: one pass of each encoder over a batch, and a reason for every clip that it refuses."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -14,7 +14,10 @@ from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.networks import SharedNetwork
+from torchmetrics_majorscore.scoring.hear import ClipListener
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
+from torchmetrics_majorscore.scoring.read import MODALITIES as READ
 from torchmetrics_majorscore.scoring.read import ReadClip
 
 BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
@@ -30,6 +33,8 @@ class EncodeOptions:
         batch_size: clips per encoder call.
         workers: decoding threads.
         device: where the encoder runs; None for a GPU if there is one.
+        networks: that hear the sounds too: their names in a table to their handles.
+        sounds_only: whether the networks alone are wanted, of the sounds alone.
     """
 
     encoder: Encoder = "c-mcr"
@@ -37,6 +42,8 @@ class EncodeOptions:
     batch_size: int = 8
     workers: int = 2
     device: str | None = None
+    networks: Mapping[str, SharedNetwork] = field(default_factory=dict)
+    sounds_only: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.workers < 1:
@@ -68,6 +75,8 @@ class ClipEncoder:
         self.joint = load_encoder(options.encoder)
         self.baseline = self.joint.baseline() if options.baseline else []
         self.device = _device(options.device)
+        self.listener = ClipListener(options.networks, self.device)
+        self.wanted = ("audio",) if options.sounds_only else READ
         self.pairs = list(combinations(self.joint.modalities, 2))
 
     @property
@@ -78,8 +87,9 @@ class ClipEncoder:
     @cached_property
     def signature(self) -> str:
         """What the embeddings depend on, in one line; builds the encoders."""
-        joint = signature("", [self.joint], ()).removeprefix("|")
-        return "|".join([joint, *(["base:" + "+".join(one.name for one in self.baseline)] if self.baseline else [])])
+        parts = [] if self.options.sounds_only else [signature("", [self.joint], ()).removeprefix("|")]
+        parts += ["base:" + "+".join(one.name for one in self.baseline)] if self.baseline else []
+        return "|".join([*parts, *([f"nets:{self.listener.signature}"] if self.options.networks else [])])
 
     def encode(self, clips: Sequence[ReadClip]) -> Encoded:
         """Encode a batch; what fails of a clip costs that modality of that clip only."""
@@ -89,18 +99,22 @@ class ClipEncoder:
         for prefix, modalities, encoder in self._spaces():
             for name in modalities:
                 present = [place for place, clip in enumerate(clips) if clip.inputs.get(name) is not None]
-                run = _Run(encoder, name, self.device, reasons, remarks)
+                shared = name == "audio" and bool(self.options.networks)
+                run = _Run(encoder, name, self.device, reasons, remarks, shared)
                 rows = dict(run.over([(place, clips[place]) for place in present]))
                 if rows:
                     width = len(next(iter(rows.values())))
                     missing = torch.full((width,), math.nan)
                     encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
+        encoded.vectors |= self.listener.hear(clips, reasons)
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, reasons, strict=True) if w}
         encoded.remarks = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, remarks, strict=True) if w}
         return encoded
 
     def _spaces(self) -> Iterator[tuple[str, Sequence[str], SharedEncoder]]:
+        if self.options.sounds_only:
+            return
         yield "", self.joint.modalities, self.joint
         for (prefix, modalities), encoder in zip(BASELINE, self.baseline, strict=bool(self.baseline)):
             yield prefix, modalities, encoder
@@ -115,6 +129,7 @@ class _Run:
     device: torch.device
     reasons: list[list[str]]
     remarks: list[list[str]]
+    shared: bool = False
 
     def over(self, clips: Sequence[tuple[int, ReadClip]]) -> Iterator[tuple[int, Tensor]]:
         """Give place and embedding; a batch that is refused is tried clip by clip."""
@@ -135,7 +150,9 @@ class _Run:
     def _encode(self, clips: Sequence[ReadClip], places: Sequence[int]) -> Tensor:
         with exact_float32(self.device):
             items = [self._prepare(clip) for clip in clips]
-        vectors = self.encoder.encode(self.name, items, self.device).cpu()
+        # Networks that share the encoder's pass find it there; pieces are read once and have no content to compare.
+        asker = id(self) if self.shared and all(isinstance(item, Tensor) for item in items) else None
+        vectors = self.encoder.encode(self.name, items, self.device, asker).cpu()
         for place, remark in self.encoder.remark(self.name, items, self.device).items():
             self.remarks[places[place]].append(f"{self.name} {remark}")
         return vectors

@@ -12,6 +12,7 @@ from torchmetrics_majorscore.modalities.text import is_empty
 from torchmetrics_majorscore.scoring.pieces import FPS, HELD, Pictures, Pieces, Sound
 
 APART = 1.0  # seconds
+MODALITIES = ("video", "text", "audio")
 
 
 @dataclass
@@ -43,7 +44,13 @@ class ReadClip:
         return [*found, f"picture and sound last differently (about {picture:.0f} s and {sound:.1f} s)"]
 
 
-def read_ahead(entries: Sequence[Entry], frame_size: int | None, workers: int, ahead: int) -> Iterator[ReadClip]:
+def read_ahead(
+    entries: Sequence[Entry],
+    frame_size: int | None,
+    workers: int,
+    ahead: int,
+    modalities: Sequence[str] = MODALITIES,
+) -> Iterator[ReadClip]:
     """Read clips in workers, in order.
 
     Args:
@@ -52,6 +59,7 @@ def read_ahead(entries: Sequence[Entry], frame_size: int | None, workers: int, a
             to leave them as they are, 28 MB for each 10 s of 720p.
         workers: threads.
         ahead: clips that may wait for the encoder, each with up to 64 MiB of frames and 64 MiB of sound.
+        modalities: what is wanted of each.
     """
     pool = ThreadPoolExecutor(workers)  # not as a context: its end would wait for clips that are being read
     pending: deque[Future[ReadClip]] = deque()
@@ -59,7 +67,7 @@ def read_ahead(entries: Sequence[Entry], frame_size: int | None, workers: int, a
     try:
         while True:
             while len(pending) < ahead and (entry := next(remaining, None)) is not None:
-                pending.append(pool.submit(_read, entry, frame_size))
+                pending.append(pool.submit(_read, entry, frame_size, modalities))
             if not pending:
                 return
             yield pending.popleft().result()
@@ -67,25 +75,26 @@ def read_ahead(entries: Sequence[Entry], frame_size: int | None, workers: int, a
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(entry: Entry, frame_size: int | None) -> ReadClip:
+def _read(entry: Entry, frame_size: int | None, modalities: Sequence[str]) -> ReadClip:
     read = ReadClip(entry)
 
     def opened() -> ClipStream:
         start, end, track = entry.start, entry.end, entry.audio_track
         return open_clip(entry.video, entry.audio, fps=FPS, start=start, end=end, audio_track=track)
 
-    if entry.video is None:
+    if "video" not in modalities:
+        pass
+    elif entry.video is None:
         read.reasons.append("no picture")
     else:
         _take(read, "video", Pictures(opened, frame_size))
     sound = Sound(opened)
     _take(read, "audio", sound)
     read.sample_rate = sound.sample_rate
-    read.reasons += [entry.error] if entry.error else []
-    if is_empty(entry.text or ""):
-        read.reasons.append("no caption")
-    else:
-        read.inputs["text"] = entry.text
+    if "text" in modalities:
+        read.reasons += [entry.error] if entry.error else []
+        read.reasons += ["no caption"] if is_empty(entry.text or "") else []
+        read.inputs |= {} if is_empty(entry.text or "") else {"text": entry.text}
     return read
 
 

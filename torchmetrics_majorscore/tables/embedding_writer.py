@@ -97,13 +97,15 @@ class EmbeddingWriter:
 
 
 def _merge(parts: Sequence[ClipEmbeddings]) -> ClipEmbeddings:
-    """Join embeddings; of a clip that is there twice the later ones stay. A name that a part lacks is NaN in it."""
+    """Join embeddings; of a clip that is there twice the later ones stay. What a part lacks, or has less of, is NaN."""
     of = {clip_id: part for part in parts for clip_id in part.ids}
     rows = {clip_id: row for row, clip_id in enumerate(clip_id for part in parts for clip_id in part.ids)}
-    widths = {name: vectors.shape[1] for part in parts for name, vectors in part.vectors.items()}
+    names = dict.fromkeys(name for part in parts for name in part.vectors)
     vectors = {}
-    for name, width in widths.items():
-        full = [part.vectors.get(name, np.full((len(part.ids), width), math.nan, np.float32)) for part in parts]
+    for name in names:
+        own = [part.vectors.get(name, np.empty((len(part.ids), 0), np.float32)) for part in parts]
+        width = max(one.shape[1] for one in own)
+        full = [np.pad(one, ((0, 0), (0, width - one.shape[1])), constant_values=math.nan) for one in own]
         vectors[name] = np.concatenate(full)[list(rows.values())]
     words = (
         {clip_id: getattr(part, kind)[clip_id] for clip_id, part in of.items() if clip_id in getattr(part, kind)}

@@ -96,7 +96,11 @@ def _column(table: pd.DataFrame, name: str, form: Format, best: str | None, digi
     ends = zip(
         *([_cell(end, form, digits) for end in table[f"{name}_{side}"]] for side in ("low", "high")), strict=True
     )
-    return [f"{text} [{low}, {high}]" for text, (low, high) in zip(texts, ends, strict=True)]
+    # What is no mean has no interval.
+    return [
+        text if low == high == "n/a" else f"{text} [{low}, {high}]"
+        for text, (low, high) in zip(texts, ends, strict=True)
+    ]
 
 
 def _cell(value: Any, form: Format, digits: int) -> str:

@@ -1,0 +1,231 @@
+"""Generated clips against real ones, from files to the table of a paper."""
+
+import json
+import math
+import wave
+from pathlib import Path
+
+import pytest
+import torch
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("scipy")
+pytest.importorskip("av")
+
+from commands import run  # noqa: E402
+from vectors import random  # noqa: E402
+
+from torchmetrics_majorscore import load_encoder  # noqa: E402
+from torchmetrics_majorscore.functional import frechet_distance, inception_score, kl_divergence  # noqa: E402
+from torchmetrics_majorscore.media import read_clip, read_manifest  # noqa: E402
+from torchmetrics_majorscore.modalities.audio import mix  # noqa: E402
+from torchmetrics_majorscore.networks import NETWORKS, load_network  # noqa: E402
+from torchmetrics_majorscore.networks.table import NamedNetwork  # noqa: E402
+from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips  # noqa: E402
+from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
+
+COUNT = 12
+TINY = ("--encoder", "c-mcr-tiny")
+
+
+class Ears:
+    """Two or three vectors per sound, and logits of five classes, of its loudness and roughness."""
+
+    name = "ears@1"
+    sample_rate = 16_000
+
+    def __init__(self):
+        self.heard = 0
+
+    def encode_audio(self, batch):
+        self.heard += len(batch)
+        windows = [sound[: len(sound) // 16_000 * 16_000].view(-1, 16_000) for sound in batch]
+        features = [torch.stack([w.std(dim=1), w.diff(dim=1).std(dim=1), w.mean(dim=1)], dim=-1) for w in windows]
+        return {"features": features, "logits": torch.stack([f.mean(dim=0) for f in features]) @ random(3, 5) * 40}
+
+
+def write_wave(path, sound, rate=48_000):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((sound.clamp(-1, 1) * 32767).to(torch.int16).numpy().tobytes())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Real clips, and generated sounds for all but one of them and for one more, of which one is half as long."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder / "real", COUNT, 0)
+    (folder / "generated").mkdir()
+    for place, entry in enumerate(read_manifest(folder / "real" / "manifest.csv")[1:]):
+        clip = read_clip(entry.video)
+        sound = mix(clip.waveform)
+        noisy = sound + 0.1 * (1 + place) * sound.std() * random(len(sound), seed=place)
+        write_wave(folder / "generated" / f"{entry.id}.wav", noisy[: len(noisy) // (2 if place == 3 else 1)])
+    write_wave(folder / "generated" / "stranger.wav", random(64_000) * 0.1)
+    return folder
+
+
+def evaluate(world, output, network, **options):
+    real = read_manifest(world / "real" / "manifest.csv")
+    generated = read_manifest(world / "generated")
+    chosen = EvaluateOptions(encoder="c-mcr-tiny", networks={"ears": network}, **options)
+    return evaluate_clips(generated, real, output, chosen), generated, real
+
+
+def heard(entries):
+    """What the network gives for the sounds of clips, by id."""
+    ears, found = Ears(), {}
+    for entry in entries:
+        clip = read_clip(entry.video, entry.audio)
+        made = load_network(ears).encode([mix(clip.waveform)], clip.sample_rate, torch.device("cpu"))
+        found[entry.id] = made["features"][0], made["logits"][0]
+    return found
+
+
+@pytest.fixture
+def ears(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "ears", NamedNetwork("ears.load", (), 16_000, 3, 5))
+    return Ears()
+
+
+def test_columns_follow_the_formulas(world, tmp_path, ears):
+    found, generated, real = evaluate(world, tmp_path / "e.csv", load_network(ears))
+    own, other = heard(generated), heard(real)
+    columns = found.columns
+    paired = [clip for clip in own if clip in other]
+    kl = kl_divergence(*(torch.stack([side[clip][1] for clip in paired]) for side in (own, other)))
+    assert columns["kl_ears"].value == pytest.approx(kl.mean().item(), rel=1e-5)
+    assert columns["kl_ears"].low < columns["kl_ears"].value < columns["kl_ears"].high
+    assert (columns["kl_ears"].n, columns["kl_ears"].lost) == (COUNT - 1, 1)
+    features = [torch.cat([features for features, _ in side.values()]) for side in (own, other)]
+    assert columns["fd_ears"].value == pytest.approx(frechet_distance(*features).item(), rel=1e-4)
+    assert columns["fd_ears"].n == len(features[0]) > COUNT
+    assert math.isnan(columns["fd_ears"].low)
+    assert columns["is_ears"].n == COUNT
+    assert found.unpaired == ["stranger"]
+    assert list(found.failures) == ["stranger"]
+    assert all("ears@1" in columns[f"{kind}_ears"].signature for kind in ("kl", "fd", "is"))
+
+
+def test_rows_are_those_of_the_formulas_and_compare_takes_them(world, tmp_path, ears, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found, _, _ = evaluate(world, tmp_path / "e.csv", load_network(ears))
+    table = pd.read_csv(tmp_path / "e.csv", index_col="id")
+    for name in ("kl_ears", "majorscore_average", "fairscore"):
+        assert table[name].mean() == pytest.approx(found.columns[name].value, rel=1e-6)
+    assert table.loc["stranger", ["kl_ears", "majorscore_average"]].isna().all()
+    summary = json.loads((tmp_path / "e.json").read_text())
+    assert summary["evaluation"]["fd_ears"]["value"] == pytest.approx(found.columns["fd_ears"].value)
+    assert summary["evaluation"]["fd_ears"]["low"] is None
+    for file in ("e.csv", "e.json"):
+        Path(file.replace("e.", "f.", 1)).write_bytes(Path(file).read_bytes())
+    code, output, _ = run(capsys, "compare", "a=e.csv", "b=f.csv", "--columns", "kl_ears")
+    assert code == 0
+    assert f"| a | {COUNT - 1} |" in output
+
+
+def test_the_profile_shuffles_in_the_order_of_names(world, tmp_path, ears):
+    network = load_network(ears, profile="av-benchmark", seconds=8.0)
+    found, generated, _ = evaluate(world, tmp_path / "e.csv", network)
+    logits = []
+    for entry in sorted(generated, key=lambda entry: entry.id):
+        clip = read_clip(entry.video, entry.audio)
+        logits.append(network.encode([mix(clip.waveform)], clip.sample_rate, torch.device("cpu"))["logits"][0])
+    expected = inception_score(torch.stack(logits), 10, 2020)[0].item()
+    assert found.columns["is_ears"].value == pytest.approx(expected, rel=1e-5)
+    assert "av-benchmark" in found.columns["is_ears"].signature
+    assert "seed:2020" in found.columns["is_ears"].signature
+
+
+def test_a_second_run_hears_only_what_has_changed(world, tmp_path, ears):
+    network, output = load_network(ears), tmp_path / "e.csv"
+    first, generated, _ = evaluate(world, output, network)
+    heard, table = ears.heard, output.read_bytes()
+    assert heard == 2 * COUNT
+    again, _, _ = evaluate(world, output, network)
+    assert ears.heard == heard
+    assert output.read_bytes() == table
+    assert repr(again.columns) == repr(first.columns)
+    path = generated[0].audio
+    kept = path.read_bytes()
+    write_wave(path, random(70_000, seed=9) * 0.1)
+    try:
+        changed, _, _ = evaluate(world, output, network)
+    finally:
+        path.write_bytes(kept)
+    assert ears.heard == heard + 1
+    assert changed.changed == [generated[0].id]
+    assert changed.columns["fd_ears"].value != first.columns["fd_ears"].value
+
+
+def test_files_of_another_network_are_refused(world, tmp_path, ears):
+    evaluate(world, tmp_path / "e.csv", load_network(ears))
+    ears.name = "ears@2"
+    other = Ears()
+    other.name = "ears@2"
+    with pytest.raises(ValueError, match="was written with signature"):
+        evaluate(world, tmp_path / "e.csv", load_network(other))
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_command_needs_no_weights(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAJORSCORE_WEIGHTS", raising=False)
+    reference = ("--reference", world / "real" / "manifest.csv")
+    code, output, _ = run(capsys, "evaluate", world / "generated", *reference, *TINY, "--name", "noisy")
+    assert code == 1
+    lines = output.splitlines()
+    assert lines[0] == "| column | value | n | left out |"
+    for name in ("majorscore_average", "fairscore", "kl_zero_shot", "fd_clap", "is_zero_shot"):
+        assert any(line.startswith(f"| {name} |") for line in lines)
+    assert any(line.startswith("| noisy | ") for line in lines)
+    assert "1 generated clips have no reference, e.g. 'stranger'." in lines
+    assert any(line.startswith("signature: frechetdistance|enc:c-mcr-tiny@") for line in lines)
+    code, output, _ = run(capsys, "evaluate", world / "generated", *reference, *TINY, "--format", "latex", "--json")
+    record = json.loads(output)
+    assert record["unpaired"] == ["stranger"]
+    assert record["columns"]["kl_zero_shot"]["n"] == COUNT - 1
+    assert load_encoder("c-mcr-tiny").name in record["signature"]
+
+
+def test_without_real_clips_what_needs_them_is_left_out(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, output, _ = run(capsys, "evaluate", world / "real" / "manifest.csv", *TINY)
+    assert code == 0
+    assert "Without --reference there are no distances and divergences." in output
+    assert "is_zero_shot" in output
+    assert "fd_clap |" not in output
+    assert "kl_zero_shot |" not in output
+
+
+def test_clips_of_other_names_are_refused(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    write_wave(Path("other/a.wav"), random(64_000) * 0.1)
+    code, _, errors = run(capsys, "evaluate", "other", "--reference", world / "real" / "manifest.csv", *TINY)
+    assert code == 2
+    assert "Expected generated and real clips with the same ids, got none in common, but 'a' and" in errors
+
+
+def test_a_network_that_is_named_must_be_there(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = run(capsys, "evaluate", world / "generated", *TINY, "--networks", "pans")
+    assert code == 2
+    assert "Expected network to be one of" in errors
+
+
+def test_a_file_that_cannot_be_read_costs_that_clip(world, tmp_path, ears):
+    generated = tmp_path / "generated"
+    generated.mkdir()
+    for file in (world / "generated").iterdir():
+        (generated / file.name).write_bytes(file.read_bytes())
+    broken = sorted(generated.iterdir())[0]
+    broken.write_bytes(b"no sound")
+    real = read_manifest(world / "real" / "manifest.csv")
+    chosen = EvaluateOptions(encoder="c-mcr-tiny", networks={"ears": load_network(ears)})
+    found = evaluate_clips(read_manifest(generated), real, tmp_path / "e.csv", chosen)
+    assert set(found.failures) == {broken.stem, "stranger"}
+    assert found.columns["is_ears"].lost == 1
+    assert found.columns["kl_ears"].n == COUNT - 2

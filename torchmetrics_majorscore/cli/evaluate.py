@@ -1,0 +1,114 @@
+"""``majorscore evaluate``: generated clips against real ones, the table of a video-to-audio paper."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
+from torchmetrics_majorscore.cli.files import check_file, naming
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_format, clips, encoding
+from torchmetrics_majorscore.cli.printing import Output, drawn
+from torchmetrics_majorscore.extras import needs_extras
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.networks import SharedNetwork
+    from torchmetrics_majorscore.scoring.evaluate import Column
+
+
+def add_commands(commands: Any) -> None:
+    """Register the command."""
+    about = "evaluate generated clips against real ones: MAJORScores, FD, KL, IS and more in one table"
+    evaluate = commands.add_parser("evaluate", parents=[SAID], help=about)
+    clip = "CSV, TSV or JSONL with id, video, audio, text; or a folder"
+    evaluate.add_argument("manifest", metavar="GENERATED", type=Path, help=f"{clip}, also of sounds alone")
+    evaluate.add_argument("--folder", type=Path, help="folder of the generated clips (default: the manifest's own)")
+    real = "the real clips, likewise, with the same ids; their pictures and captions serve generated sounds too"
+    evaluate.add_argument("--reference", metavar="REAL", type=Path, help=real)
+    evaluate.add_argument("--reference-folder", type=Path, help="folder of the real clips (default: as for --folder)")
+    networks = "networks of published columns (default: those whose files are in the folder of weights)"
+    evaluate.add_argument("--networks", nargs="*", metavar="NAME", help=networks)
+    profile = "how sounds come to these networks; av-benchmark as in its tables (default: %(default)s)"
+    evaluate.add_argument("--profile", choices=("default", "av-benchmark"), default="default", help=profile)
+    labels = "file with a label in a line for the zero-shot columns (default: VGGSound's 309)"
+    evaluate.add_argument("--labels", type=Path, help=labels)
+    output = "per-clip table, with .json and embeddings beside it (default: %(default)s)"
+    evaluate.add_argument("-o", "--output", type=Path, default=Path("evaluation.csv"), help=output)
+    pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
+    evaluate.add_argument("--pairs", default="text", help=pairs)
+    evaluate.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
+    evaluate.add_argument("--name", help="of the row to paste (default: that of GENERATED)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the intervals (default: %(default)s)")
+    add_encoding(evaluate)
+    add_format(evaluate)
+    evaluate.set_defaults(run=_evaluate, again="What is encoded is kept beside {output}; the same command continues.")
+
+
+def _evaluate(options: argparse.Namespace, out: Output) -> int:
+    needs_extras(ENCODING | {"scipy": "evaluation"})
+    check_file(options.output)
+    generated = clips(options, out)
+    reference = None
+    if options.reference:
+        real = argparse.Namespace(**vars(options) | {"manifest": options.reference, "folder": options.reference_folder})
+        reference = clips(real, out)
+    how = encoding(options, options.baseline)
+    networks, missing = _networks(options, how["encoder"])
+    from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips
+
+    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
+    chosen = EvaluateOptions(networks=networks, pairs=pairs, seed=options.seed, **how)
+    with naming(options.output), out.progress.bar(len(generated) + len(reference or ()), "clip") as advance:
+        found = evaluate_clips(generated, reference, options.output, chosen, advance)
+    _print(found.columns, options, out)
+    lines = [f"{name}: {column.remark}" for name, column in found.columns.items() if column.remark]
+    if reference is None:
+        missing.insert(0, "Without --reference there are no distances and divergences.")
+    if found.unpaired:
+        missing.append(f"{len(found.unpaired)} generated clips have no reference, e.g. {found.unpaired[0]!r}.")
+    if found.changed:
+        missing.append(f"{len(found.changed)} clips have changed and were encoded again, e.g. {found.changed[0]!r}.")
+    out.record(columns=found.columns, unpaired=found.unpaired, changed=found.changed, seed=options.seed)
+    out.notes(*missing, *lines, drawn(options.seed))
+    first, *others = dict.fromkeys(column.signature for column in found.columns.values())
+    out.origin(first)
+    out.notes(*(f"signature: {signature}" for signature in others))
+    out.failures(found.failures, len(generated), f"in the column error of {options.output}")
+    any_value = any(column.n for column in found.columns.values())
+    return (PARTLY if found.failures else DONE) if any_value else NOTHING
+
+
+def _networks(options: argparse.Namespace, encoder: Any) -> tuple[dict[str, "SharedNetwork"], list[str]]:
+    """Give the networks that hear, by name, and say which published columns are left out and what they need."""
+    from torchmetrics_majorscore.networks import NETWORKS, load_network
+    from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
+
+    found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
+    lost = []
+    bundled = options.weights is None and not os.environ.get("MAJORSCORE_WEIGHTS")
+    for name in NETWORKS if options.networks is None else options.networks:
+        if options.networks is None and (bundled or options.weights == "seeded"):
+            lost.append(name)
+            continue
+        try:
+            found[name] = load_network(name, weights=options.weights, profile=options.profile)
+        except FileNotFoundError as error:
+            if options.networks is not None:
+                raise
+            lost.append(f"{name} ({error})")
+    if lost:
+        return found, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
+    return found, []
+
+
+def _print(columns: dict[str, "Column"], options: argparse.Namespace, out: Output) -> None:
+    import pandas as pd
+
+    rows = [
+        {"column": name, "value": c.value, "value_low": c.low, "value_high": c.high, "n": c.n, "left out": c.lost}
+        for name, c in columns.items()
+    ]
+    out.table("table", pd.DataFrame(rows).set_index("column"))
+    name = options.name or options.manifest.resolve().stem
+    row = {"model": name} | {column: found.value for column, found in columns.items()}
+    out.table("row", pd.DataFrame([row]).set_index("model"))
