@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from weakref import WeakValueDictionary
@@ -10,10 +10,11 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
+PUBLIC = ("video", "image", "text", "audio")
 _SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
 
 
@@ -34,6 +35,7 @@ class SharedEncoder:
         pool: how frames are pooled, for the signature; None where the encoder says nothing.
         precision: of its networks, for the signature.
         frame_size: see :class:`.NamedEncoder`.
+        shapes: see :class:`.JointEncoder`.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SharedEncoder:
         pool: Pool | None = None,
         precision: Precision = "float32",
         frame_size: int | None = None,
+        shapes: Mapping[str, Shape] | None = None,
     ) -> None:
         self.key = key
         self.portable_key = portable_key
@@ -55,6 +58,7 @@ class SharedEncoder:
         self.pool = pool
         self.precision = precision
         self.frame_size = frame_size
+        self.shapes = shapes or {}
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, JointEncoder] = {}
@@ -253,6 +257,8 @@ def _by_object(encoder: Any) -> SharedEncoder:
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):
         missing.append("sample_rate")
+    shapes = getattr(encoder, "shapes", {})
+    missing += [f"shapes[{m!r}]" for m in getattr(encoder, "modalities", ()) if m not in PUBLIC and m not in shapes]
     if missing:
         raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
     portable_key = f"{type(encoder).__qualname__}|{encoder.name}"
@@ -263,7 +269,13 @@ def _by_object(encoder: Any) -> SharedEncoder:
         key = portable_key = f"{portable_key}|{state_digest(encoder)}"
     kept = encoder
     return SharedEncoder(
-        key, portable_key, tuple(kept.modalities), getattr(kept, "sample_rate", 0), lambda: kept, (kept,)
+        key,
+        portable_key,
+        tuple(kept.modalities),
+        getattr(kept, "sample_rate", 0),
+        lambda: kept,
+        (kept,),
+        shapes=dict(shapes),
     )
 
 

@@ -27,7 +27,7 @@ from torchmetrics_majorscore.metrics.mean import check_nan_strategy, mean_of
 from torchmetrics_majorscore.metrics.options import MetricOptions, NanStrategy
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.spaces import Space, fingerprint, weights_digest
-from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.modalities import MODALITIES, Modality, find_modality
 
 RATES = {modality.rate: modality for modality in MODALITIES.values() if modality.rate}
 
@@ -60,6 +60,12 @@ class SimilarityMetric(RowMetric):
         self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
         self.conditions = conditions
         self._spaces = tuple(spaces)
+        self._modalities: dict[str, Modality] = {
+            name: find_modality(name, space.encoder.shapes)
+            for space in spaces
+            if space.encoder
+            for name in space.modalities
+        }
         self._said: set[tuple[str, str]] = set()
         self.all_pairs = every
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
@@ -128,7 +134,7 @@ class SimilarityMetric(RowMetric):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
         given = self._given(inputs)
         with exact_float32(self.device):
-            samples = check_inputs(given, self.rates, ids, quiet=self.nan_strategy == "ignore")
+            samples = check_inputs(given, self._modalities, self.rates, ids, quiet=self.nan_strategy == "ignore")
             if self.conditions:
                 samples |= self.conditions.take_in(samples, self._recalled(given, ids), ids, self.rates)
             return {
@@ -149,7 +155,7 @@ class SimilarityMetric(RowMetric):
         """Give the modalities that the pairs need, the batch lacks, and the memory of conditions may have."""
         needed = dict.fromkeys(modality for pair in self._pairs for modality in pair)
         recalls = self.conditions is not None and ids is not None
-        return [name for name in needed if name not in given and recalls and MODALITIES[name].condition]
+        return [name for name in needed if name not in given and recalls and self._modalities[name].condition]
 
     def _require_pairs(self, given: Mapping[str, Any], ids: object) -> None:
         """Raise ValueError for a modality that the pairs need, if nobody can recall it."""
@@ -169,12 +175,12 @@ class SimilarityMetric(RowMetric):
             batch = [samples[name][row] for row in present]
 
             def run(items: list[Any], name: str = name) -> Tensor:
-                prepare, rate = MODALITIES[name].prepare, self.rates.get(name)
+                prepare, rate = self._modalities[name].prepare, self.rates.get(name)
                 prepared = [prepare(item, rate, encoder, self.device) for item in items]
                 self._say_once(name, encoder.remark(name, prepared, self.device))
                 return encoder.encode(name, prepared, self.device, asker=id(self)).to(self.device)
 
-            if self.conditions and MODALITIES[name].condition:
+            if self.conditions and self._modalities[name].condition:
                 encoded = self.conditions.encode(encoder, name, batch, run)
             else:
                 encoded = run(batch)

@@ -11,17 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.modalities import MODALITIES, Checked
+from torchmetrics_majorscore.modalities import Checked, Modality
 
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 APART = 1.0  # seconds
 
 
-def check_inputs(inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, *, quiet: bool) -> dict[str, list[Any]]:
+def check_inputs(
+    inputs: Mapping[str, Any], modalities: Mapping[str, Modality], rates: Mapping[str, Any], ids: Any, *, quiet: bool
+) -> dict[str, list[Any]]:
     """Check the inputs of a batch, and warn of samples that have no value or look like a mistake.
 
     Args:
         inputs: modality to a batch, as ``update`` takes it.
+        modalities: by their names.
         rates: modality to the rate of its batch, as :meth:`.Modality.check_rate` gives it.
         ids: those of the batch, to name samples by; None without.
         quiet: do not warn of samples without a value.
@@ -32,7 +35,7 @@ def check_inputs(inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, 
     Raises:
         ValueError: an unknown modality, a batch that does not fit, or batches of different lengths.
     """
-    checked = {name: MODALITIES[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
+    checked = {name: modalities[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
     if len({len(one.samples) for one in checked.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.samples)}" for name, one in checked.items())
         raise ValueError(f"Expected as many samples in every input, got {counts}.")
