@@ -28,7 +28,9 @@ class JointEncoder(Protocol):
     The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
     ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
     that a long clip is never whole in memory. For words on samples that it encodes though they look like a mistake, it
-    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark.
+    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark. One whose ``encode_audio`` is a
+    network and a head behind it may give both, ``embed_audio(batch) -> Tensor`` and ``project_audio(embedded) ->
+    Tensor``: who wants the network's own vectors too then runs it once.
     """
 
     name: str
@@ -95,9 +97,10 @@ _SETTINGS = _Settings()
 
 
 @contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
-    """Run in true float32, without autocast, TF32, gradients or inference tensors; restores all of them."""
-    with _SETTINGS, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+def exact_float32(device: torch.device, *, gradients: bool = False) -> Iterator[None]:
+    """Run in true float32, without autocast, TF32, inference tensors, or gradients if not wanted; restores them."""
+    autograd, autocast = torch.set_grad_enabled(gradients), torch.autocast(device.type, enabled=False)
+    with _SETTINGS, torch.inference_mode(False), autograd, autocast:
         yield
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from weakref import WeakValueDictionary
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
+
+Key = tuple[object, ...]
+Asker = Hashable | None
 
 PUBLIC = ("video", "image", "text", "audio")
 _SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
@@ -62,12 +65,10 @@ class SharedEncoder:
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, JointEncoder] = {}
-        self._last: dict[str, tuple[tuple[object, ...], Tensor, set[int]]] = {}
+        self._last: dict[str, dict[Key, tuple[Tensor, set[Hashable]]]] = {}
 
-    def encode(
-        self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: int | None = None
-    ) -> Tensor:
-        """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
+    def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
+        """Encode a batch of one modality, or give the embeddings of one of the last two batches of the same content.
 
         The metrics of a collection see the same batch one after the other: the first one encodes, the others find
         the result here, each once, so that a metric's next batch is encoded even if it is equal. The comparison is by
@@ -85,24 +86,72 @@ class SharedEncoder:
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        if asker is None:
-            return self._encode(modality, batch, device)
-        key = content_key(batch)
-        last_key, embeddings, askers = self._last.get(modality, (None, None, set()))
-        if embeddings is None or key != last_key or asker in askers:
-            embeddings, askers = self._encode(modality, batch, device), set()
-            self._last[modality] = (key, embeddings, askers)
-        askers.add(asker)
-        return embeddings
+        return self._once(modality, batch, asker, lambda key: self._encode(modality, batch, device, asker, key))
 
-    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
+    def embed(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
+        """Give what the encoder has in front of its head, see :class:`.JointEncoder`; of no head, its embeddings.
+
+        Args and errors are those of :meth:`encode`, which finds what was given here, and the other way round.
+        """
+        if not hasattr(self.on(device), f"embed_{modality}"):
+            return self.encode(modality, batch, device, asker)
+        return self._embed(modality, batch, device, asker, None)
+
+    def _embed(
+        self, modality: str, batch: Sequence[Any], device: torch.device, asker: Asker, key: Key | None
+    ) -> Tensor:
+        def run(_: Key) -> Tensor:
+            return self._run(f"embed_{modality}", batch, device, len(batch))
+
+        return self._once(f"{modality} in front of the head", batch, asker, run, key)
+
+    def _encode(self, modality: str, batch: Sequence[Any], device: torch.device, asker: Asker, key: Key) -> Tensor:
+        if not hasattr(self.on(device), f"project_{modality}"):
+            return self._run(f"encode_{modality}", batch, device, len(batch))
+        # Who asks for both gets its second answer of one batch here, hence another asker.
+        embedded = self._embed(modality, batch, device, asker and (asker, "encode"), key)
+        return self._run(f"project_{modality}", embedded, device, len(batch))
+
+    def _run(self, method: str, batch: Any, device: torch.device, count: int) -> Tensor:
         encoder = self.on(device)
         with exact_float32(device):
-            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch)
-        if embeddings.ndim != 2 or len(embeddings) != len(batch):
-            got = tuple(embeddings.shape)
-            raise ValueError(f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), got {got}.")
+            embeddings: Tensor = getattr(encoder, method)(batch)
+        if embeddings.ndim != 2 or len(embeddings) != count:
+            raise ValueError(
+                f"Expected {method} of {encoder.name} to return ({count}, D), got {tuple(embeddings.shape)}."
+            )
         return embeddings.detach().float()
+
+    def _once(
+        self,
+        what: str,
+        batch: Sequence[Any],
+        asker: Asker,
+        make: Callable[[Key], Tensor],
+        key: Key | None = None,
+    ) -> Tensor:
+        """Give what was made of a batch of this content, to each asker once, or make it."""
+        if asker is None:
+            return make(())
+        key = key or content_key(batch)
+        kept = self._last.setdefault(what, {})
+        made, askers = kept.get(key, (None, set()))
+        if made is None or asker in askers:
+            kept.pop(key, None)
+            made, askers = make(key), set()
+            kept[key] = made, askers
+            # Two: metrics of a reference ask for the sounds of both sides in turn.
+            for old in list(kept)[:-2]:
+                del kept[old]
+        askers.add(asker)
+        return made
+
+    def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
+        """Encode as :meth:`encode`, with gradients to the batch; nothing is kept."""
+        encoder = self.on(device)
+        with exact_float32(device, gradients=True):
+            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch).float()
+        return embeddings
 
     def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
         """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
