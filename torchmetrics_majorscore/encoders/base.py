@@ -99,8 +99,13 @@ _SETTINGS = _Settings()
 @contextmanager
 def exact_float32(device: torch.device, *, gradients: bool = False) -> Iterator[None]:
     """Run in true float32, without autocast, TF32, inference tensors, or gradients if not wanted; restores them."""
-    autograd, autocast = torch.set_grad_enabled(gradients), torch.autocast(device.type, enabled=False)
-    with _SETTINGS, torch.inference_mode(False), autograd, autocast:
+    # In this order: leaving inference_mode restores the gradients as they were when it was entered.
+    with (
+        _SETTINGS,
+        torch.inference_mode(False),
+        torch.set_grad_enabled(gradients),
+        torch.autocast(device.type, enabled=False),
+    ):
         yield
 
 
