@@ -9,6 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+Shape = tuple[int | None, ...]
+"""Of a sample; None for a dimension of any size."""
+
 
 class JointEncoder(Protocol):
     """A frozen network that maps each of its modalities to unit vectors of one space.
@@ -16,8 +19,11 @@ class JointEncoder(Protocol):
     For every name in ``modalities`` it has a method ``encode_<name>(batch) -> Tensor``, float32, (B, D), unit norm:
 
     - ``encode_video``: list of frames (T, 3, H, W), uint8 RGB, T >= 1, already picked at the scored frame rate;
+    - ``encode_image``: list of pictures (3, H, W), uint8 RGB;
     - ``encode_text``: list of str;
-    - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``.
+    - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``;
+    - ``encode_depth`` or any other name: list of tensors, float32, of the shape that ``shapes`` declares for it:
+      ``{"depth": (1, 224, 224), "points": (None, 3)}``, None for a dimension of any size.
 
     The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
     ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
@@ -91,9 +97,15 @@ _SETTINGS = _Settings()
 
 
 @contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
-    """Run in true float32, without autocast, TF32, gradients or inference tensors; restores all of them."""
-    with _SETTINGS, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+def exact_float32(device: torch.device, *, gradients: bool = False) -> Iterator[None]:
+    """Run in true float32, without autocast, TF32, inference tensors, or gradients if not wanted; restores them."""
+    # In this order: leaving inference_mode restores the gradients as they were when it was entered.
+    with (
+        _SETTINGS,
+        torch.inference_mode(False),
+        torch.set_grad_enabled(gradients),
+        torch.autocast(device.type, enabled=False),
+    ):
         yield
 
 

@@ -169,8 +169,13 @@ def _slaney_hertz(mel: Tensor) -> Tensor:
 
 
 def to_16_bit(waveform: Tensor) -> Tensor:
-    """Round a waveform towards zero to 16-bit steps, as laion_clap does: trunc(clamp(x) * 32767) / 32767."""
-    return (waveform.clamp(-1.0, 1.0) * 32767.0).trunc() / 32767.0
+    """Round a waveform towards zero to 16-bit steps, as laion_clap does: trunc(clamp(x) * 32767) / 32767.
+
+    Steps have no slope: gradients pass as if there were only the clamp.
+    """
+    clamped = waveform.clamp(-1.0, 1.0)
+    rounded = (clamped.detach() * 32767.0).trunc() / 32767.0
+    return rounded + (clamped - clamped.detach()) if clamped.requires_grad else rounded
 
 
 def fill(waveform: Tensor, samples: int) -> Tensor:

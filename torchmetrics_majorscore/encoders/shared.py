@@ -1,16 +1,19 @@
 """The handle on a joint encoder, and who gets which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, exact_float32
+from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, exact_float32
 from torchmetrics_majorscore.encoders.handle import Asker, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
+
+PUBLIC = ("video", "image", "text", "audio")
+"""Modalities whose samples look the same to every encoder; an encoder declares the shape of those of any other."""
 
 
 class SharedEncoder(Handle[JointEncoder]):
@@ -26,6 +29,7 @@ class SharedEncoder(Handle[JointEncoder]):
         pool: how frames are pooled, for the signature; None where the encoder says nothing.
         precision: of its networks, for the signature.
         frame_size: see :class:`.NamedEncoder`.
+        shapes: see :class:`.JointEncoder`.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -41,12 +45,14 @@ class SharedEncoder(Handle[JointEncoder]):
         pool: Pool | None = None,
         precision: Precision = "float32",
         frame_size: int | None = None,
+        shapes: Mapping[str, Shape] | None = None,
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
         self.pool = pool
         self.precision = precision
         self.frame_size = frame_size
+        self.shapes = shapes or {}
 
     def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
         """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
@@ -92,6 +98,13 @@ class SharedEncoder(Handle[JointEncoder]):
             got = tuple(embeddings.shape)
             raise ValueError(f"Expected {method} of {encoder.name} to return ({count}, D), got {got}.")
         return embeddings.detach().float()
+
+    def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
+        """Encode as :meth:`encode`, with gradients to the batch; nothing is kept."""
+        encoder = self.on(device)
+        with exact_float32(device, gradients=True):
+            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch).float()
+        return embeddings
 
     def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
         """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
@@ -215,9 +228,10 @@ def _by_object(encoder: Any) -> SharedEncoder:
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):
         missing.append("sample_rate")
+    shapes = getattr(encoder, "shapes", {})
+    missing += [f"shapes[{m!r}]" for m in getattr(encoder, "modalities", ()) if m not in PUBLIC and m not in shapes]
     if missing:
         raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
     kept, key, portable_key = freeze(encoder)
-    return SharedEncoder(
-        key, portable_key, tuple(kept.modalities), getattr(kept, "sample_rate", 0), lambda: kept, (kept,)
-    )
+    rate, modalities = getattr(kept, "sample_rate", 0), tuple(kept.modalities)
+    return SharedEncoder(key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes))

@@ -1,14 +1,23 @@
 """Tensors in, tensors out; torch only. One formula, one file."""
 
+from torchmetrics_majorscore.functional.alignment import principal_alignment
+from torchmetrics_majorscore.functional.area import triangle_area
 from torchmetrics_majorscore.functional.desync import desync, sync_offsets
 from torchmetrics_majorscore.functional.fair import fair_score
 from torchmetrics_majorscore.functional.frechet import frechet_distance, frechet_distance_of_moments
 from torchmetrics_majorscore.functional.inception import inception_score
+from torchmetrics_majorscore.functional.interaction import multilinear_product
 from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
 from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
 from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
-from torchmetrics_majorscore.functional.similarity import cosine_similarity, pair_similarities, select_pairs
+from torchmetrics_majorscore.functional.similarity import (
+    cosine_similarity,
+    gram_matrix,
+    pair_similarities,
+    select_pairs,
+)
+from torchmetrics_majorscore.functional.volume import gram_volume
 
 __all__ = [
     "OnsetScore",
@@ -19,11 +28,16 @@ __all__ = [
     "fair_score",
     "frechet_distance",
     "frechet_distance_of_moments",
+    "gram_matrix",
+    "gram_volume",
     "inception_score",
     "kl_divergence",
     "major_score",
+    "multilinear_product",
     "onset_scores",
     "pair_similarities",
+    "principal_alignment",
     "select_pairs",
     "sync_offsets",
+    "triangle_area",
 ]

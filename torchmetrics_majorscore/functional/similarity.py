@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from math import isqrt
 
 import torch
 from torch import Tensor
@@ -143,3 +144,35 @@ def as_similarities(inputs: Tensor | Mapping[str, Tensor], pairs: Pairs) -> Tens
     if inputs.ndim != 2 or inputs.shape[1] == 0:
         raise ValueError(f"Expected similarities of shape (B, K) with K >= 1, got {tuple(inputs.shape)}.")
     return inputs
+
+
+def gram_matrix(inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """Arrange the similarities of all pairs of a sample as the Gram matrix of its unit vectors.
+
+    Args:
+        inputs: embeddings, modality name to (B, D); or similarities of all pairs, (B, M (M - 1) / 2), in the order of
+            ``select_pairs(modalities, "all")``.
+
+    Returns:
+        Float64, (B, M, M), with ones on the diagonal.
+
+    Raises:
+        ValueError: embeddings whose shapes differ, or a number of similarities that no M has.
+
+    Example:
+        >>> gram_matrix(torch.tensor([[0.5, 0.25, 0.0]]))[0]
+        tensor([[1.0000, 0.5000, 0.2500],
+                [0.5000, 1.0000, 0.0000],
+                [0.2500, 0.0000, 1.0000]], dtype=torch.float64)
+    """
+    if not isinstance(inputs, Tensor):
+        inputs = {name: embedding.double() for name, embedding in inputs.items()}
+    similarities = as_similarities(inputs, "all").double()
+    number = similarities.shape[1]
+    size = (1 + isqrt(1 + 8 * number)) // 2
+    if size * (size - 1) != 2 * number:
+        raise ValueError(f"Expected the similarities of all pairs, 1, 3, 6, 10, ... of them, got {number}.")
+    matrix = torch.eye(size, dtype=torch.float64, device=similarities.device).repeat(len(similarities), 1, 1)
+    upper = torch.triu_indices(size, size, 1, device=similarities.device).unbind()
+    matrix[:, upper[0], upper[1]] = matrix[:, upper[1], upper[0]] = similarities
+    return matrix

@@ -27,7 +27,7 @@ from torchmetrics_majorscore.metrics.mean import check_nan_strategy, mean_of
 from torchmetrics_majorscore.metrics.options import MetricOptions, NanStrategy
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.spaces import Space, fingerprint, weights_digest
-from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.modalities import MODALITIES, Modality, find_modality
 
 RATES = {modality.rate: modality for modality in MODALITIES.values() if modality.rate}
 
@@ -60,6 +60,12 @@ class SimilarityMetric(RowMetric):
         self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
         self.conditions = conditions
         self._spaces = tuple(spaces)
+        self._modalities: dict[str, Modality] = {
+            name: find_modality(name, space.encoder.shapes)
+            for space in spaces
+            if space.encoder
+            for name in space.modalities
+        }
         self._said: set[tuple[str, str]] = set()
         self.all_pairs = every
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
@@ -123,19 +129,55 @@ class SimilarityMetric(RowMetric):
         Raises:
             ValueError: as :meth:`update`.
         """
+        return self._encode(inputs, ids)
+
+    def _encode(self, inputs: Mapping[str, Any], ids: Any, *, gradients: bool = False) -> dict[str, Tensor]:
         encoders = [space.encoder for space in self._spaces if space.encoder]
         if len(encoders) < len(self._spaces):
             raise ValueError("Expected update(embeddings=...), since the metric has no encoder; got raw inputs.")
         given = self._given(inputs)
-        with exact_float32(self.device):
-            samples = check_inputs(given, self.rates, ids, quiet=self.nan_strategy == "ignore")
+        with exact_float32(self.device, gradients=gradients):
+            samples = check_inputs(given, self._modalities, self.rates, ids, quiet=self.nan_strategy == "ignore")
             if self.conditions:
                 samples |= self.conditions.take_in(samples, self._recalled(given, ids), ids, self.rates)
             return {
                 space.prefix + modality: embedding
                 for space, encoder in zip(self._spaces, encoders, strict=True)
-                for modality, embedding in self._embed(encoder, space.modalities, samples).items()
+                for modality, embedding in self._embed(encoder, space.modalities, samples, gradients).items()
             }
+
+    def score(
+        self, *, embeddings: Mapping[str, Tensor] | None = None, differentiable: bool = False, **inputs: Any
+    ) -> Tensor:
+        """Score each sample of a batch, and keep nothing: to choose among samples, or as a reward.
+
+        A metric that something is trained or chosen by measures nothing of it any more: report another one.
+
+        Args:
+            embeddings: see :meth:`update`.
+            differentiable: let gradients through to the audio (the mel and the networks under autograd; CLAP's 16-bit
+                steps count as if they were none), to given embeddings, and to any other float input that the encoder
+                does not round. The values are the same.
+            inputs: see :meth:`update`.
+
+        Returns:
+            Scores, float32, (B,), on the metric's device; NaN for a sample that has no value.
+
+        Raises:
+            ValueError: as :meth:`update`.
+        """
+        given = self._given(inputs)
+        if embeddings is None:
+            self._require_pairs(given, None)
+            count = len(next(iter(given.values())))
+            embeddings = self._encode(given, None, gradients=differentiable)
+        elif given:
+            raise ValueError("Expected either raw inputs or embeddings, got both.")
+        else:
+            count = check_embeddings(embeddings, [space.names for space in self._spaces])
+        similarities = self._similarities(embeddings, count, gradients=differentiable)
+        with torch.inference_mode(False), torch.set_grad_enabled(differentiable):
+            return self._score(similarities[:, self._places].double()).float()
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what is None; raise ValueError for what is no modality."""
@@ -149,7 +191,7 @@ class SimilarityMetric(RowMetric):
         """Give the modalities that the pairs need, the batch lacks, and the memory of conditions may have."""
         needed = dict.fromkeys(modality for pair in self._pairs for modality in pair)
         recalls = self.conditions is not None and ids is not None
-        return [name for name in needed if name not in given and recalls and MODALITIES[name].condition]
+        return [name for name in needed if name not in given and recalls and self._modalities[name].condition]
 
     def _require_pairs(self, given: Mapping[str, Any], ids: object) -> None:
         """Raise ValueError for a modality that the pairs need, if nobody can recall it."""
@@ -158,7 +200,7 @@ class SimilarityMetric(RowMetric):
             raise ValueError(f"Expected {', '.join(needed)} for the pairs {self._pair_names}, got no {lost[0]}.")
 
     def _embed(
-        self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]]
+        self, encoder: SharedEncoder, modalities: Sequence[str], samples: Mapping[str, list[Any]], gradients: bool
     ) -> dict[str, Tensor]:
         """Encode the samples of a space's modalities; NaN stands for a sample without a value."""
         embeddings: dict[str, Tensor] = {}
@@ -169,12 +211,14 @@ class SimilarityMetric(RowMetric):
             batch = [samples[name][row] for row in present]
 
             def run(items: list[Any], name: str = name) -> Tensor:
-                prepare, rate = MODALITIES[name].prepare, self.rates.get(name)
+                prepare, rate = self._modalities[name].prepare, self.rates.get(name)
                 prepared = [prepare(item, rate, encoder, self.device) for item in items]
                 self._say_once(name, encoder.remark(name, prepared, self.device))
+                if gradients:
+                    return encoder.differentiate(name, prepared, self.device).to(self.device)
                 return encoder.encode(name, prepared, self.device, asker=id(self)).to(self.device)
 
-            if self.conditions and MODALITIES[name].condition:
+            if self.conditions and self._modalities[name].condition:
                 encoded = self.conditions.encode(encoder, name, batch, run)
             else:
                 encoded = run(batch)
@@ -189,13 +233,13 @@ class SimilarityMetric(RowMetric):
                 self._said.add(kind)
                 warnings.warn(f"{name} {remark}.", stacklevel=6)
 
-    def _similarities(self, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
+    def _similarities(self, embeddings: Mapping[str, Tensor], count: int, *, gradients: bool = False) -> Tensor:
         """Take the cosines of all pairs, float32 (count, K); NaN where a modality has no embeddings."""
         columns = []
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.set_grad_enabled(gradients):
             for space in self._spaces:
                 named = [pair for pair in zip(space.modalities, space.names, strict=True) if pair[1] in embeddings]
-                own = {modality: embeddings[name].detach().to(self.device) for modality, name in named}
+                own = {modality: embeddings[name].to(self.device) for modality, name in named}
                 known = [column for column, pair in enumerate(space.pairs) if set(pair) <= own.keys()]
                 block = torch.full((count, len(space.pairs)), math.nan, dtype=torch.float32, device=self.device)
                 if known:

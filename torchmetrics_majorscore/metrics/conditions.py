@@ -73,7 +73,7 @@ class Conditions:
         """
         count = len(next(iter(samples.values()))) if samples else len(ids)
         numbers = None if ids is None else ids_to_int64(ids, count).tolist()
-        given = [name for name in samples if MODALITIES[name].condition]
+        given = [name for name in samples if name not in MODALITIES or MODALITIES[name].condition]
         noted = {name: self.note(_slot(name, rates), samples[name], numbers) for name in given}
         return noted | {name: self.recall(_slot(name, rates), numbers or []) for name in absent}
 

@@ -12,6 +12,7 @@ from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.metrics.conditions import Conditions, Content
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.inputs import check_inputs
+from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.networks import SharedNetwork
 
 TARGET = "target_audio"
@@ -71,8 +72,8 @@ class Hearing:
             ValueError: an input that does not fit, or a reference that is not known.
         """
         with exact_float32(device):
-            rates = dict.fromkeys(sounds, self.sample_rate)
-            samples: dict[str, list[Any]] = dict(check_inputs(sounds, rates, ids, quiet=quiet, said=self.said))
+            kinds, rates = dict.fromkeys(sounds, MODALITIES["audio"]), dict.fromkeys(sounds, self.sample_rate)
+            samples: dict[str, list[Any]] = dict(check_inputs(sounds, kinds, rates, ids, quiet=quiet, said=self.said))
             count = len(next(iter(samples.values()), () if ids is None else ids))
             if self.conditions and (recall or TARGET in samples):
                 numbers = None if ids is None else ids_to_int64(ids, count).tolist()

@@ -11,19 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.modalities import MODALITIES, Checked
+from torchmetrics_majorscore.modalities import Checked, Modality
 
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 APART = 1.0  # seconds
 
 
 def check_inputs(
-    inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, *, quiet: bool, said: Collection[str] = ()
+    inputs: Mapping[str, Any],
+    modalities: Mapping[str, Modality],
+    rates: Mapping[str, Any],
+    ids: Any,
+    *,
+    quiet: bool,
+    said: Collection[str] = (),
 ) -> dict[str, list[Any]]:
     """Check the inputs of a batch, and warn of samples that have no value or look like a mistake.
 
     Args:
-        inputs: modality, or ``target_`` and a modality, to a batch, as ``update`` takes it.
+        inputs: name to a batch, as ``update`` takes it.
+        modalities: name to the modality that it is of.
         rates: its name to the rate of the batch, as :meth:`.Modality.check_rate` gives it.
         ids: those of the batch, to name samples by; None without.
         quiet: do not warn of samples without a value.
@@ -35,8 +42,7 @@ def check_inputs(
     Raises:
         ValueError: an unknown modality, a batch that does not fit, or batches of different lengths.
     """
-    kinds = {name: MODALITIES[name.removeprefix("target_")] for name in inputs}
-    checked = {name: kinds[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
+    checked = {name: modalities[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
     if len({len(one.samples) for one in checked.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.samples)}" for name, one in checked.items())
         raise ValueError(f"Expected as many samples in every input, got {counts}.")

@@ -45,7 +45,7 @@ class Video(Modality):
                 continue
             # The small number keeps 2 * 29.97 from ending below its frame.
             times = range(math.ceil(len(frames) / rate - 1e-6))
-            picked = _to_uint8(frames[[min(int(second * rate + 1e-6), len(frames) - 1) for second in times]])
+            picked = to_uint8(frames[[min(int(second * rate + 1e-6), len(frames) - 1) for second in times]])
             checked.add(picked, remark=_find_doubt(frames, picked), seconds=len(frames) / rate)
         return checked
 
@@ -63,17 +63,22 @@ def _find_fault(frames: Any) -> str:
     if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
         hint = "; channels last? use .movedim(-1, -3)" if frames.ndim == 4 and frames.shape[-1] == 3 else ""
         raise ValueError(f"Expected frames (T, 3, H, W) per sample, got {tuple(frames.shape)}{hint}.")
-    if frames.dtype != torch.uint8 and not frames.is_floating_point():
-        raise ValueError(f"Expected video as uint8 or float, got {frames.dtype}.")
-    if len(frames) == 0:
-        return "has no frames"
-    if frames.is_floating_point():
-        low, high = (bound.item() for bound in frames.aminmax())
+    return "has no frames" if len(frames) == 0 else find_range_fault(frames, "video")
+
+
+def find_range_fault(pictures: Tensor, what: str) -> str:
+    """Give the reason why pictures have no value, "" if there is none; a wrong dtype or range raises ValueError."""
+    import torch
+
+    if pictures.dtype != torch.uint8 and not pictures.is_floating_point():
+        raise ValueError(f"Expected {what} as uint8 or float, got {pictures.dtype}.")
+    if pictures.is_floating_point():
+        low, high = (bound.item() for bound in pictures.aminmax())
         if math.isnan(low + high) or math.isinf(low + high):
             return "has NaN or infinite values"
         if low < -1e-3 or high > 1 + 1e-3:
-            hint = "normalised to [-1, 1]? use (video + 1) / 2" if low < 0 else "0 to 255 as float? use uint8"
-            raise ValueError(f"Expected float video in [0, 1], got values from {low:.4g} to {high:.4g}; {hint}.")
+            hint = f"normalised to [-1, 1]? use ({what} + 1) / 2" if low < 0 else "0 to 255 as float? use uint8"
+            raise ValueError(f"Expected float {what} in [0, 1], got values from {low:.4g} to {high:.4g}; {hint}.")
     return ""
 
 
@@ -90,7 +95,8 @@ def _find_doubt(frames: Tensor, picked: Tensor) -> str:
     return ""
 
 
-def _to_uint8(frames: Tensor) -> Tensor:
+def to_uint8(frames: Tensor) -> Tensor:
+    """Bring pictures that passed :func:`find_range_fault` to uint8."""
     import torch
 
     # CLIP's preparation starts from 8-bit pictures, so float and uint8 frames of one picture have one score.

@@ -1,0 +1,136 @@
+"""Any modality of an encoder, from update to the value: pictures, and tensors of a declared shape."""
+
+from itertools import combinations
+
+import pytest
+import torch
+from vectors import random
+
+from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
+
+FIVE = ("video", "image", "text", "audio", "depth")
+RATES = {"sample_rate": 8000, "fps": 2}
+
+
+class Senses:
+    """An encoder of five modalities: a random projection of a sample's mean values."""
+
+    name = "senses@1"
+    sample_rate = 8000
+    shapes = {"depth": (1, None, 4)}  # noqa: RUF012
+
+    def __init__(self, modalities=FIVE):
+        self.modalities = modalities
+        self.seen = []
+
+    def _project(self, modality, rows):
+        self.seen.append((modality, len(rows)))
+        return torch.nn.functional.normalize(
+            torch.stack(rows).abs() @ random(3, 8, seed=FIVE.index(modality)).abs(), dim=-1
+        )
+
+    def encode_video(self, batch):
+        assert all(frames.dtype == torch.uint8 for frames in batch)
+        return self._project("video", [frames.float().mean(dim=(0, 2, 3)) for frames in batch])
+
+    def encode_image(self, batch):
+        assert all(picture.dtype == torch.uint8 and picture.ndim == 3 for picture in batch)
+        return self._project("image", [picture.float().mean(dim=(1, 2)) for picture in batch])
+
+    def encode_text(self, batch):
+        return self._project("text", [torch.tensor([len(text), text.count("a"), 1.0]) for text in batch])
+
+    def encode_audio(self, batch):
+        return self._project("audio", [torch.stack([x.mean(), x.std(), x.abs().max()]) for x in batch])
+
+    def encode_depth(self, batch):
+        assert all(x.dtype == torch.float32 for x in batch)
+        return self._project("depth", [torch.stack([x.mean(), x.std(), x.max()]) for x in batch])
+
+
+def batch(rows=4, modalities=FIVE):
+    inputs = {
+        "video": random(rows, 3, 3, 8, 8).sigmoid(),
+        "image": random(rows, 3, 8, 8, seed=1).sigmoid().mul(255).to(torch.uint8),
+        "text": [f"{'a' * number} caption" for number in range(rows)],
+        "audio": random(rows, 12_000, seed=2).tanh(),
+        "depth": random(rows, 1, 6, 4, seed=3),
+    }
+    return {name: inputs[name] for name in modalities}
+
+
+@pytest.mark.parametrize("modalities", [FIVE, FIVE[1:], ("image", "text"), ("audio", "depth")], ids="-".join)
+def test_scores_are_those_of_the_embeddings(modalities):
+    encoder = Senses(modalities)
+    anchor = "text" if "text" in modalities else "all"
+    metric = MAJORScore(encoder=encoder, pairs=anchor, **RATES)
+    metric.update(**batch(modalities=modalities), ids=list("abcd"))
+    embeddings = metric.encode(**batch(modalities=modalities))
+    assert set(embeddings) == set(modalities)
+    torch.testing.assert_close(metric.compute(), major_score(embeddings, pairs=anchor).mean())
+    assert list(metric.rows())[1:] == ["-".join(pair) for pair in combinations(modalities, 2)]
+    if len(modalities) > 2:
+        fair = FairScore(encoder, **RATES)
+        fair.update(embeddings=embeddings)
+        torch.testing.assert_close(fair.compute(), fair_score(pair_similarities(embeddings, "all")).mean())
+
+
+def test_the_collection_has_a_column_for_each_pair_and_encodes_once():
+    encoder = Senses()
+    scores = MAJORScores(encoder, **RATES)
+    scores.update(**batch())
+    values = scores.compute()
+    assert {f"similarity_{one}_{other}" for one, other in combinations(FIVE, 2)} <= values.keys()
+    assert sorted(encoder.seen) == [(name, 4) for name in sorted(FIVE)]
+
+
+def test_a_sample_without_one_modality_keeps_its_other_pairs():
+    metric = MAJORScore(encoder=Senses(), pairs="all", **RATES)
+    given = batch()
+    given["image"] = [None, *given["image"][1:]]
+    given["depth"][1, 0, 2, 3] = torch.nan
+    with pytest.warns(UserWarning, match=r"image of sample 0 .*missing|depth of sample 1 .*NaN"):
+        metric.update(**given, ids=list("abcd"))
+    rows = metric.rows()
+    assert [x != x for x in rows["image-text"].tolist()] == [True, False, False, False]
+    assert [x != x for x in rows["text-depth"].tolist()] == [False, True, False, False]
+    assert not rows["video-text"].isnan().any()
+
+
+def test_every_modality_but_sound_is_a_condition():
+    encoder = Senses()
+    metric = MAJORScore(encoder=encoder, pairs="all", cache_conditions=True, **RATES)
+    metric.update(**batch(), ids=list("abcd"))
+    first = metric.compute()
+    metric.reset()
+    encoder.seen.clear()
+    metric.update(audio=batch()["audio"], ids=list("abcd"))
+    assert encoder.seen == [("audio", 4)]
+    assert torch.equal(metric.compute(), first)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": torch.zeros(4, 1, 6, 5)}, r"depth of shape \(1, any, 4\) per sample, .* got \(1, 6, 5\)"),
+        ({"depth": torch.zeros(4, 6, 4)}, r"got \(6, 4\)"),
+        ({"depth": [[1.0]] * 4}, "Expected depth as tensors, got list"),
+        ({"image": torch.zeros(3, 8, 8)}, "one image needs a batch dimension"),
+        ({"image": torch.zeros(4, 8, 8, 3)}, r"channels last\? use .movedim"),
+        ({"image": torch.zeros(4, 3, 8, 8, dtype=torch.int64)}, "Expected image as uint8 or float"),
+        ({"image": torch.full((4, 3, 8, 8), 200.0)}, r"float image in \[0, 1\]"),
+        ({"touch": torch.zeros(4, 3)}, "Expected inputs out of video, image, text, audio, depth, got touch"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    metric = MAJORScore(encoder=Senses(), **RATES)
+    with pytest.raises(ValueError, match=message):
+        metric.update(**(batch() | change))
+
+
+def test_a_modality_without_a_shape_is_refused():
+    encoder = Senses()
+    encoder.shapes = {}
+    with pytest.raises(TypeError, match=r"Expected an encoder with shapes\['depth'\]"):
+        MAJORScore(encoder=encoder)
