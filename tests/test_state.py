@@ -245,7 +245,7 @@ def test_an_update_after_a_value_warns_of_the_union(make, call):
     call(embeddings=embed())
     metric.compute()
     with pytest.warns(
-        UserWarning, match="update after compute without reset: .* 10 rows before.*two dataloaders"
+        UserWarning, match="^update after compute without reset: .* 10 rows before.*two dataloaders"
     ) as said:
         call(embeddings=embed())
     assert Path(said[0].filename).name == "rows.py"  # under Lightning no caller's line would tell more
