@@ -54,8 +54,12 @@ def test_towers_give_open_clips_embeddings():
     torch.testing.assert_close(embed_pixels(ours.visual, pixels), theirs.visual(pixels), atol=3e-6, rtol=0)
     encoded = [encode_captions(one, Tokenizer(), HOSTILE, lambda x: x, nullcontext) for one in (ours, theirs)]
     assert torch.equal(*encoded)
-    expected = normalize(theirs.encode_text(SimpleTokenizer()(HOSTILE)), dim=-1)
+    tokens = SimpleTokenizer()(HOSTILE)
+    expected = theirs.encode_text(tokens, normalize=True)
     torch.testing.assert_close(encoded[0], expected, atol=1e-6, rtol=0)
+    assert torch.equal(ours.encode_text(tokens, normalize=True), expected)
+    images = [one.encode_image(pixels, normalize=True) for one in (ours, theirs)]
+    torch.testing.assert_close(*images, atol=1e-6, rtol=0)
 
 
 @torch.no_grad()
