@@ -4,7 +4,6 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from torch.nn.functional import normalize
 
 open_clip = pytest.importorskip("open_clip")
 

@@ -121,8 +121,8 @@ class RowMetric(Metric):
         computed, self._computed_rows = self._computed_rows, False
         if computed and (rows := sum(map(len, self.ids[:-1]))):
             warnings.warn(
-                f"update after compute without reset: the next {type(self).__name__} is over the {rows} rows before and "
-                "those from here on; one metric for two dataloaders? give each its own.",
+                f"update after compute without reset: the next {type(self).__name__} is over the {rows} rows before "
+                "and those from here on; one metric for two dataloaders? give each its own.",
                 stacklevel=1,
             )
 
