@@ -18,7 +18,7 @@ ALLOWED = {
     "extras": set(),
     "replace": set(),
     "functional": {"functional"},
-    "encoders": {"encoders"},
+    "encoders": {"encoders", "functional"},
     "modalities": {"modalities", "encoders"},
     "metrics": {"metrics", "functional", "modalities", "encoders"},
     "lightning": {"lightning", "metrics", "modalities", "encoders"},
