@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from torchmetrics_majorscore.encoders.base import join_rows
 from torchmetrics_majorscore.functional.mel_bands import Scale, mel_bands
 
 FLOOR = 1e-10
@@ -94,7 +95,7 @@ class LogMel(nn.Module):
             first = torch.cat([first, piece])
         if len(first) < samples + self.options.hop_length:
             return self.mel(fill(to_16_bit(first), samples))[None]
-        mel = _join(self._long_mel(chain([first], pieces)))
+        mel = join_rows(self._long_mel(chain([first], pieces)))
         # No antialiasing: torchvision's resize had none when the network was trained.
         shrunk = interpolate(mel[None, None], size=(frames, mel.shape[1]), mode="bilinear", antialias=False)[0]
         chunks = [mel[start : start + frames] for start in chunk_starts(len(mel), frames)]
@@ -129,20 +130,6 @@ class LogMel(nn.Module):
         )
         power = spectrum.abs().pow(2.0).T @ self.bands
         return 10.0 * power.clamp(min=FLOOR).log10()
-
-
-def _join(parts: Iterable[Tensor]) -> Tensor:
-    """Join rows in one buffer that doubles: thousands of parts between other allocations would scatter the memory."""
-    buffer, length = torch.empty(0), 0
-    for part in parts:
-        if length + len(part) > len(buffer):
-            grown = part.new_empty(2 * (length + len(part)), *part.shape[1:])
-            if length:
-                grown[:length] = buffer[:length]
-            buffer = grown
-        buffer[length : length + len(part)] = part
-        length += len(part)
-    return buffer[:length]
 
 
 def to_16_bit(waveform: Tensor) -> Tensor:
