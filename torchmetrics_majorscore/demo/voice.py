@@ -50,8 +50,7 @@ class Vocoder(nn.Module):
         last = torch.zeros_like(phases)
         for _ in range(ITERATIONS):
             spectra = self._spectra(self._waveforms(magnitudes * phases))
-            phases = spectra - MOMENTUM * last
-            phases = phases / (phases.abs() + 1e-16)
+            phases = spectra.sub(last, alpha=MOMENTUM).sgn()
             last = spectra
         return self._waveforms(magnitudes * phases).clamp(-1.0, 1.0)
 
