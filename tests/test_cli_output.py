@@ -19,6 +19,7 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
 from commands import run  # noqa: E402
+from media_files import sine, write, write_sound  # noqa: E402
 from written_tables import SIGNATURE, write_table  # noqa: E402
 
 from torchmetrics_majorscore.cli.main import main  # noqa: E402
@@ -64,6 +65,22 @@ def test_quiet_prints_what_was_asked_for_alone(tmp_path, capsys):
     code, output, error = run(capsys, "compare", "nowhere.csv", "--quiet")
     assert (code, output) == (2, "")
     assert error.startswith("majorscore: ")
+
+
+def test_clips_with_a_remark_are_named(tmp_path, capsys):
+    picture, tone = write(tmp_path / "c.mp4"), (9000 * sine(8000, seconds=2)).astype("i2")
+    for name, samples in {"tone": tone, "mute": 0 * tone, "long": np.tile(tone, 3)}.items():
+        write_sound(tmp_path / f"{name}.wav", "pcm_s16le", samples, 8000)
+    sounds = ["mute", "tone", "mute", "long", *["mute"] * 10]
+    rows = [f"c{place},{picture},{sound}.wav,red" for place, sound in enumerate(sounds)]
+    (tmp_path / "m.csv").write_text("\n".join(["id,video,audio,text", *rows]))
+    _, output, _ = run(capsys, "score", "m.csv", "--encoder", "c-mcr-tiny", "-o", "s.csv")
+    assert "\naudio of c0, c2, c4, c5, c6, c7, c8, c9, c10, c11 and 2 more is silent\n" in output
+    assert "\nc3: picture and sound last differently (about 2 s and 6.0 s)\n" in output
+    assert output.endswith(
+        "14 clips have remarks, in the column remarks of s.csv\n0 of 14 clips failed, in whole or in part.\n"
+    )
+    assert set(json.loads((tmp_path / "s.json").read_text())["remarks"]) == {f"c{place}" for place in range(14)}
 
 
 def test_that_scores_mean_nothing_is_said_in_any_case(tmp_path, capsys):

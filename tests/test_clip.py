@@ -29,7 +29,7 @@ def test_the_image_tower_gives_open_clips_embedding(seeded):
     pixels = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     hook = last.mlp.register_forward_hook(lambda *run: calls.append(run[-1].shape[:2]))
     with torch.no_grad():
-        ours, expected = encoder._pixels(pixels), theirs.visual(pixels)
+        ours, expected = encoder.network.encode_image(pixels), theirs.visual(pixels)
     hook.remove()
     assert ours.std() > 0.1
     torch.testing.assert_close(ours, expected, atol=3e-6, rtol=0)

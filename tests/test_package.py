@@ -18,7 +18,7 @@ ALLOWED = {
     "extras": set(),
     "replace": set(),
     "functional": {"functional"},
-    "encoders": {"encoders"},
+    "encoders": {"encoders", "functional"},
     "modalities": {"modalities", "encoders"},
     "networks": {"networks", "modalities", "functional", "encoders"},
     "metrics": {"metrics", "functional", "modalities", "encoders", "networks"},

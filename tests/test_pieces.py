@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 if not all(find_spec(package) for package in ("open_clip", "av", "scipy", "safetensors")):
     pytest.skip("needs the extras cmcr, media and evaluation", allow_module_level=True)
@@ -40,6 +41,22 @@ def test_clips_that_are_encoded_as_they_are_read_have_the_same_bits(tmp_path, mo
     values = [column for column in want.columns if column not in ("remarks", "error")]
     assert got[values].equals(want[values])
     assert (got["error"] == "").all()
+
+
+def test_a_whole_takes_no_more_than_its_bytes():
+    still = torch.arange(12, dtype=torch.uint8).view(1, 3, 4).expand(5, -1, -1)
+    parts = [still, torch.ones(1, 3, 4, dtype=torch.uint8), still[:2]]
+
+    class Listed(Pieces):
+        def __iter__(self):
+            return iter(parts)
+
+    pieces = Listed(None)
+    assert pieces.whole(96).is_contiguous()
+    assert torch.equal(pieces.whole(96), torch.cat(parts))
+    assert pieces.whole(95) is None
+    parts.insert(1, still[:1].expand(2**40, -1, -1))  # which there is no room for
+    assert pieces.whole(2**31) is None
 
 
 def test_an_encoder_that_takes_no_pieces_gets_the_whole(tmp_path, monkeypatch):

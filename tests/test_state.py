@@ -3,6 +3,7 @@
 import copy
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -235,17 +236,31 @@ def test_a_state_that_a_subclass_adds_is_merged_too(tmp_path):
         other.merge_rows(tmp_path / "rows.pt")
 
 
-def test_an_update_after_a_value_warns_of_the_union():
-    metric = MAJORScore(encoder=None)
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("call", ["update", "forward"])
+def test_an_update_after_a_value_warns_of_the_union(make, call):
+    metric = make()
+    call = metric.update if call == "update" else metric
     metric(embeddings=embed())  # the value of a batch is none of the epoch
-    metric.update(embeddings=embed())
+    call(embeddings=embed())
     metric.compute()
-    with pytest.warns(UserWarning, match="update after compute without reset: .*one metric for two dataloaders"):
-        metric.update(embeddings=embed())
-    metric.update(embeddings=embed())
+    with pytest.warns(
+        UserWarning, match="^update after compute without reset: .* 10 rows before.*two dataloaders"
+    ) as said:
+        call(embeddings=embed())
+    assert Path(said[0].filename).name == "rows.py"  # under Lightning no caller's line would tell more
+    call(embeddings=embed())
     metric.compute()
     metric.reset()
-    metric.update(embeddings=embed())
+    call(embeddings=embed())
+
+
+def test_a_value_of_no_rows_is_no_reason_to_warn():
+    metric = MAJORScore(encoder=None, nan_strategy="ignore")
+    with pytest.warns(UserWarning, match="before the ``update`` method"):
+        metric.compute()
+    for _ in range(2):
+        metric.update(embeddings=embed())
 
 
 def test_another_default_device_changes_nothing():

@@ -64,6 +64,7 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
         notes.append(f"written: {' and '.join(map(str, paths.values()))}")
     out.notes(*notes, NOT_ABOVE, drawn(options.seed))
     out.origin(f"{embeddings.signature}|seed:{options.seed}")
+    out.remarks({i: embeddings.remarks[i] for i in ids if i in embeddings.remarks}, f"in {options.output}")
     out.failures(failures, len(entries), f"in {options.output}")
     return PARTLY if failures else DONE
 

@@ -6,13 +6,14 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.progress import Progress
 from torchmetrics_majorscore.cli.terminal import visible
+from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.tables.read import MEANINGLESS, is_seeded
 
 if TYPE_CHECKING:
@@ -90,6 +91,23 @@ class Output:
         if self.quiet and reasons:
             self.error(count)
 
+    def remarks(self, remarks: Mapping[str, str], others: str) -> None:
+        """Say what is noteworthy of clips that were scored, each remark once, and of which clips: the first of them.
+
+        Args:
+            remarks: clip to its remarks.
+            others: where those of all stand.
+        """
+        self.record(remarks=remarks)
+        whose: dict[str, list[str]] = {}
+        for clip, said in remarks.items():
+            for remark in said.split("; "):
+                whose.setdefault(remark, []).append(clip)
+        lines = [_remark_of(remark, whose[remark]) for remark in sorted(whose, key=lambda one: -len(whose[one]))]
+        self.notes(*lines[:SHOWN])
+        if remarks:
+            self.notes(f"{len(remarks)} clips have remarks, {others}")
+
     def record(self, **values: Any) -> None:
         """Keep values for JSON: numbers, strings, DataFrames, dataclasses, and lists and dicts of them."""
         self._found |= values
@@ -107,6 +125,14 @@ class Output:
         with self.progress.aside():
             sys.stdout.write(visible(text))
             sys.stdout.flush()  # a reader that has gone is noticed before anything is said beside
+
+
+def _remark_of(remark: str, clips: Sequence[str]) -> str:
+    """Name the clips of a remark: ``audio of a, b is silent``."""
+    more = f" and {len(clips) - SHOWN} more" if len(clips) > SHOWN else ""
+    names = ", ".join(clips[:SHOWN]) + more
+    subject, _, rest = remark.partition(" ")
+    return f"{subject} of {names} {rest}" if subject in MODALITIES else f"{names}: {remark}"
 
 
 def drawn(seed: int) -> str:

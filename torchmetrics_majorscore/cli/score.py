@@ -59,4 +59,5 @@ def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> None:
     )
     out.origin(summary["signature"])
     out.notes(f"written: {' and '.join(map(str, written))}")
+    out.remarks(summary["remarks"], f"in the column remarks of {path}")
     out.failures(summary["failures"], summary["clips"], f"in the column error of {path}")

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders.mel import MelOptions, mel_bands
+from torchmetrics_majorscore.encoders.mel import MelOptions
 
 SAMPLE_RATE = 48_000
 N_FFT, HOP, N_MELS = 2048, 960, 128
@@ -34,7 +34,7 @@ class Vocoder(nn.Module):
         super().__init__()
         options = MelOptions(SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, f_min=0.0, f_max=SAMPLE_RATE / 2)
         self.register_buffer("window", torch.hann_window(N_FFT))
-        self.register_buffer("bands", mel_bands(options))
+        self.register_buffer("bands", options.bands)
         self.register_buffer("inverse", torch.linalg.pinv(self.bands.T))
 
     def analyse(self, waveforms: Tensor) -> Tensor:
@@ -50,8 +50,7 @@ class Vocoder(nn.Module):
         last = torch.zeros_like(phases)
         for _ in range(ITERATIONS):
             spectra = self._spectra(self._waveforms(magnitudes * phases))
-            phases = spectra - MOMENTUM * last
-            phases = phases / (phases.abs() + 1e-16)
+            phases = spectra.sub(last, alpha=MOMENTUM).sgn()
             last = spectra
         return self._waveforms(magnitudes * phases).clamp(-1.0, 1.0)
 

@@ -54,17 +54,41 @@ def in_micro_batches(network: Callable[[Tensor], Tensor], batch: Tensor | Iterab
     Returns:
         Outputs, shape (N, D).
     """
-    outputs: list[Tensor] = []
-    waiting: Tensor | None = None
-    for piece in (batch,) if isinstance(batch, Tensor) else batch:
-        waiting = piece if waiting is None else torch.cat([waiting, piece])
-        while len(waiting) >= size:
-            outputs.append(network(waiting[:size].contiguous()))
-            waiting = waiting[size:]
-    if waiting is not None and len(waiting):
-        filler = waiting[-1:].expand(size - len(waiting), *waiting.shape[1:])
-        outputs.append(network(torch.cat([waiting, filler]))[: len(waiting)])
-    return torch.cat(outputs)
+
+    def outputs() -> Iterator[Tensor]:
+        waiting: Tensor | None = None
+        for piece in (batch,) if isinstance(batch, Tensor) else batch:
+            waiting = piece if waiting is None else torch.cat([waiting, piece])
+            while len(waiting) >= size:
+                yield network(waiting[:size].contiguous())
+                waiting = waiting[size:]
+        if waiting is not None and len(waiting):
+            filler = waiting[-1:].expand(size - len(waiting), *waiting.shape[1:])
+            yield network(torch.cat([waiting, filler]))[: len(waiting)]
+
+    return join_rows(outputs()).clone()  # of the size of what it holds
+
+
+def join_rows(parts: Iterable[Tensor]) -> Tensor:
+    """Join rows in one buffer that doubles: thousands of parts between other allocations would scatter the memory.
+
+    Args:
+        parts: shape (N_i, ...), at least one.
+
+    Returns:
+        Shape (sum of N_i, ...).
+    """
+    buffer, length = torch.empty(0), 0
+    for part in parts:
+        reached = length + len(part)
+        if reached > len(buffer):
+            grown = part.new_empty(2 * reached, *part.shape[1:])
+            if length:
+                grown[:length] = buffer[:length]
+            buffer = grown
+        buffer[length:reached] = part
+        length = reached
+    return buffer[:length]
 
 
 class _Settings:

@@ -16,14 +16,13 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
-from torchmetrics_majorscore.encoders.clip_network import build_vit_b_32
+from torchmetrics_majorscore.encoders.clip_network import TextTower, build_vit_b_32
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
-from torchmetrics_majorscore.encoders.vit import embed_pixels
 
 FRAMES_PER_CALL = 20
 TEXTS_PER_CALL = 8
@@ -126,12 +125,9 @@ class CLIP(Tower):
         )
         pixels = (frames.float() / 255.0 - mean) / std
         with self.running():
-            embedded = self._pixels(pixels)
+            embedded = self.network.encode_image(pixels)
         embedded = normalize(embedded.float(), dim=-1)
         return self._project(embedded) if with_head else embedded
-
-    def _pixels(self, pixels: Tensor) -> Tensor:
-        return embed_pixels(self.network.visual, pixels)
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)
@@ -166,12 +162,8 @@ def encode_captions(
     """
 
     def encode(tokens: Tensor) -> Tensor:
-        length = tokens.shape[1]
         with running():
-            x = network.token_embedding(tokens) + network.positional_embedding[:length]
-            x = network.transformer(x, attn_mask=network.attn_mask[:length, :length])
-            ends = network.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
-            embedded = ends @ network.text_projection
+            embedded = TextTower.encode_text(network, tokens)  # open_clip's own method takes full rows alone
         return project(normalize(embedded.float(), dim=-1))
 
     tokens = tokenizer(list(batch))

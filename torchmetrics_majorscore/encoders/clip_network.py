@@ -1,7 +1,7 @@
 """CLIP's networks: modules with the names of open_clip's tensors, so that its checkpoints load as they are.
 
-The modules hold weights; :mod:`.vit` and :func:`.clip.encode_captions` run them. open_clip itself is not imported: it
-brings torchvision, timm and torch's compiler, and takes longer to import than torch does.
+:meth:`CLIPNetwork.encode_text` and :meth:`CLIPNetwork.encode_image` are open_clip's too. open_clip itself is not
+imported: it brings torchvision, timm and torch's compiler, and takes longer to import than torch does.
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021.
 """
@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
+from torch.nn.functional import normalize as unit
+
+from torchmetrics_majorscore.encoders.vit import embed_pixels
 
 HEAD_WIDTH = 64
 
@@ -78,7 +81,7 @@ class Transformer(nn.Module):
 
 
 class TextTower(nn.Module):
-    """What :func:`.clip.encode_captions` runs.
+    """The text tower.
 
     Args:
         dim: width of the embedding.
@@ -104,9 +107,26 @@ class TextTower(nn.Module):
         later = torch.full((context_length, context_length), -torch.inf).triu(1)
         self.register_buffer("attn_mask", later, persistent=False)
 
+    def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
+        """Embed captions: what stands at the end token, which has the largest number.
+
+        Args:
+            text: tokens, (B, L); rows may be shorter than the context, which changes nothing but the time.
+            normalize: whether embeddings have unit norm.
+
+        Returns:
+            Embeddings, (B, dim).
+        """
+        length = text.shape[1]
+        x = self.token_embedding(text) + self.positional_embedding[:length]
+        x = self.transformer(x, attn_mask=self.attn_mask[:length, :length])
+        ends = self.ln_final(x)[torch.arange(len(x), device=x.device), text.argmax(dim=-1)]
+        embedded: Tensor = ends @ self.text_projection
+        return unit(embedded, dim=-1) if normalize else embedded
+
 
 class VisionTransformer(nn.Module):
-    """What :func:`.vit.embed_pixels` runs.
+    """The picture tower.
 
     Args:
         dim: width of the embedding.
@@ -127,6 +147,10 @@ class VisionTransformer(nn.Module):
         self.ln_post = LayerNorm(width)
         self.proj = nn.Parameter(torch.zeros(width, dim))
 
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map normalised pictures (B, 3, H, W) to embeddings (B, dim), not normalised."""
+        return embed_pixels(self, pixels)
+
 
 class CLIPNetwork(TextTower):
     """Both towers, laid out as open_clip's ``CLIP`` is: the text tower's parts stand beside ``visual``.
@@ -142,6 +166,19 @@ class CLIPNetwork(TextTower):
         super().__init__(dim, **text, quick=quick)
         self.visual = visual
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # unused here
+
+    def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
+        """Embed pictures.
+
+        Args:
+            image: normalised RGB, (B, 3, H, W).
+            normalize: whether embeddings have unit norm.
+
+        Returns:
+            Embeddings, (B, dim).
+        """
+        embedded: Tensor = self.visual(image)
+        return unit(embedded, dim=-1) if normalize else embedded
 
 
 def build_vit_b_32() -> CLIPNetwork:

@@ -6,7 +6,6 @@ laion_clap draws the chunks' starts at random from the thirds of the possible ra
 each is the middle, so that a waveform has one embedding.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +13,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
+
+from torchmetrics_majorscore.encoders.base import join_rows
+from torchmetrics_majorscore.functional.mel_bands import Scale, mel_bands
 
 FLOOR = 1e-10
 """Power below which nothing is told apart: -100 dB."""
@@ -49,6 +51,12 @@ class MelOptions:
         """Mel frames of a waveform of full length."""
         return self.samples // self.hop_length + 1
 
+    @property
+    def bands(self) -> Tensor:
+        """Filters of the mel scale, (n_fft // 2 + 1, n_mels)."""
+        scale: Scale = "htk" if self.fusion else "slaney"
+        return mel_bands(self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_max, scale=scale)
+
 
 class LogMel(nn.Module):
     """Waveform to log-mel in dB.
@@ -64,7 +72,7 @@ class LogMel(nn.Module):
         super().__init__()
         self.options = options
         self.register_buffer("window", torch.hann_window(options.n_fft))
-        self.register_buffer("bands", mel_bands(options))
+        self.register_buffer("bands", options.bands)
 
     def forward(self, waveform: Tensor | Iterable[Tensor]) -> Tensor:
         """Compute the mels of one waveform.
@@ -87,7 +95,7 @@ class LogMel(nn.Module):
             first = torch.cat([first, piece])
         if len(first) < samples + self.options.hop_length:
             return self.mel(fill(to_16_bit(first), samples))[None]
-        mel = _join(self._long_mel(chain([first], pieces)))
+        mel = join_rows(self._long_mel(chain([first], pieces)))
         # No antialiasing: torchvision's resize had none when the network was trained.
         shrunk = interpolate(mel[None, None], size=(frames, mel.shape[1]), mode="bilinear", antialias=False)[0]
         chunks = [mel[start : start + frames] for start in chunk_starts(len(mel), frames)]
@@ -122,50 +130,6 @@ class LogMel(nn.Module):
         )
         power = spectrum.abs().pow(2.0).T @ self.bands
         return 10.0 * power.clamp(min=FLOOR).log10()
-
-
-def _join(parts: Iterable[Tensor]) -> Tensor:
-    """Join rows in one buffer that doubles: thousands of parts between other allocations would scatter the memory."""
-    buffer, length = torch.empty(0), 0
-    for part in parts:
-        if length + len(part) > len(buffer):
-            grown = part.new_empty(2 * (length + len(part)), *part.shape[1:])
-            if length:
-                grown[:length] = buffer[:length]
-            buffer = grown
-        buffer[length : length + len(part)] = part
-        length += len(part)
-    return buffer[:length]
-
-
-def mel_bands(options: MelOptions) -> Tensor:
-    """Make the triangular filters of a mel scale: (n_fft // 2 + 1, n_mels).
-
-    The HTK scale is 2595 log10(1 + f / 700), with filters of height 1; Slaney's is linear up to 1 kHz and logarithmic
-    above, with filters of area 1.
-    """
-    to_mel, to_hertz = (_htk_mel, _htk_hertz) if options.fusion else (_slaney_mel, _slaney_hertz)
-    corners = to_hertz(torch.linspace(to_mel(options.f_min), to_mel(options.f_max), options.n_mels + 2))
-    hertz = torch.linspace(0, options.sample_rate // 2, options.n_fft // 2 + 1)
-    above, widths = hertz[:, None] - corners, corners.diff()
-    bands = torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
-    return bands if options.fusion else bands * (2.0 / (corners[2:] - corners[:-2]))
-
-
-def _htk_mel(hertz: float) -> float:
-    return 2595.0 * math.log10(1.0 + hertz / 700.0)
-
-
-def _htk_hertz(mel: Tensor) -> Tensor:
-    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-
-
-def _slaney_mel(hertz: float) -> float:
-    return 3.0 * hertz / 200.0 if hertz < 1000.0 else 15.0 + 27.0 * math.log(hertz / 1000.0) / math.log(6.4)
-
-
-def _slaney_hertz(mel: Tensor) -> Tensor:
-    return torch.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
 
 
 def to_16_bit(waveform: Tensor) -> Tensor:

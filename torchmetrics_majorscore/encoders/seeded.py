@@ -14,7 +14,6 @@ from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights, write_tensors
 from torchmetrics_majorscore.encoders.htsat import HTSATOptions, WindowAttention, build_htsat
 from torchmetrics_majorscore.encoders.laion import AUDIO, to_laion
-from torchmetrics_majorscore.encoders.mel import mel_bands
 from torchmetrics_majorscore.extras import needs_extra
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -79,7 +78,7 @@ def _fixed() -> dict[str, Tensor]:
     tensors = {
         f"{stft}.conv_real.weight": waves.real.T[:, None].float().contiguous(),
         f"{stft}.conv_imag.weight": waves.imag.T[:, None].float().contiguous(),
-        f"{AUDIO}logmel_extractor.melW": mel_bands(mel),
+        f"{AUDIO}logmel_extractor.melW": mel.bands,
     }
     for name, block in build_htsat(HTSATOptions()).named_modules():
         if isinstance(block, WindowAttention):

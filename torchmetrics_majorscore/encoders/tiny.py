@@ -56,14 +56,6 @@ def _block(width: int, channels: int) -> nn.Module:
     )
 
 
-class TinyCLIP(CLIP):
-    """CLIP with a small ResNet for pictures, which is run whole."""
-
-    def _pixels(self, pixels: Tensor) -> Tensor:
-        embedded: Tensor = self.network.visual(pixels)
-        return embedded
-
-
 class TinyCLAP(CLAP):
     """CLAP with a :class:`MelNetwork` and CLIP's text tower; ``network`` has the parts ``audio`` and ``text``."""
 
@@ -90,7 +82,7 @@ class TinyCMCR(CMCR):
         config: the bundle's.
     """
 
-    def __init__(self, clip: TinyCLIP, clap: TinyCLAP, name: str, config: Config) -> None:
+    def __init__(self, clip: CLIP, clap: TinyCLAP, name: str, config: Config) -> None:
         super().__init__(clip, clap, name)
         self.words = frozenset(config["words"])
 
@@ -147,11 +139,11 @@ def build_clap(config: Config) -> nn.Module:
     return network
 
 
-def _clip(weights: Weights, config: Config, head: nn.Module | None, pool: Pool) -> TinyCLIP:
+def _clip(weights: Weights, config: Config, head: nn.Module | None, pool: Pool) -> CLIP:
     network = build_clip(config["clip"])
     load_strictly(network, weights.read("clip.safetensors"), weights.path("clip.safetensors").name)
     tokenizer = Tokenizer(weights.path("merges.txt.gz"), config["clip"]["text"]["context_length"])
-    return TinyCLIP(network, head, pool, tokenizer, FrameOptions(**config["frames"]))
+    return CLIP(network, head, pool, tokenizer, FrameOptions(**config["frames"]))
 
 
 def _clap(weights: Weights, config: Config, head: nn.Module | None) -> TinyCLAP:
@@ -170,7 +162,7 @@ def load(weights: Weights, pool: Pool) -> TinyCMCR:
     return TinyCMCR(*parts, f"c-mcr-tiny@{state_digest(nn.ModuleList(parts))}", config)
 
 
-def load_clip(weights: Weights, pool: Pool) -> TinyCLIP:
+def load_clip(weights: Weights, pool: Pool) -> CLIP:
     """Build the CLIP of a bundle in its own space."""
     clip = _clip(weights, read_config(weights), None, pool)
     clip.name = f"clip-tiny@{state_digest(clip)}"

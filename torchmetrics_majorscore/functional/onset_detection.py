@@ -1,11 +1,12 @@
 """Onsets of a sound: where energy sets in, as video-to-audio papers detect them."""
 
-import math
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from torchmetrics_majorscore.functional.mel_bands import mel_bands
 
 Protocol = Literal["strict", "mmaudio"]
 SAMPLE_RATE = 22_050
@@ -84,21 +85,11 @@ def onset_strength(wave: Tensor) -> Tensor:
     window = torch.hann_window(N_FFT, dtype=wave.dtype, device=wave.device)
     padded = pad(wave, (N_FFT // 2, N_FFT // 2))
     spectrum = torch.stft(padded, N_FFT, HOP, window=window, center=False, return_complex=True)
-    decibels = 10.0 * (spectrum.abs().square().T @ _mel_bands().to(wave)).clamp(min=1e-10).log10()
+    bands = mel_bands(SAMPLE_RATE, N_FFT, BANDS, 0.0, SAMPLE_RATE / 2, scale="slaney", dtype=torch.float64)
+    decibels = 10.0 * (spectrum.abs().square().T @ bands.to(wave)).clamp(min=1e-10).log10()
     decibels = decibels.clamp(min=decibels.max() - 80.0)
     rise = decibels.diff(dim=0).clamp(min=0.0).mean(dim=-1)
     return pad(rise, (1 + N_FFT // (2 * HOP), 0))[: len(decibels)]
-
-
-def _mel_bands() -> Tensor:
-    """Make Slaney's mel filters of equal area up to half the rate, (N_FFT // 2 + 1, BANDS), float64."""
-    top = 15.0 + 27.0 * math.log(SAMPLE_RATE / 2000.0) / math.log(6.4)
-    mel = torch.linspace(0.0, top, BANDS + 2, dtype=torch.float64, device="cpu")
-    corners = torch.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
-    hertz = torch.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1, dtype=torch.float64, device="cpu")
-    above, widths = hertz[:, None] - corners, corners.diff()
-    bands = torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
-    return bands * (2.0 / (corners[2:] - corners[:-2]))
 
 
 def _peaks(strength: list[float], delta: float) -> list[int]:

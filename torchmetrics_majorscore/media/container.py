@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media.entry import is_legible, legible
 
 if TYPE_CHECKING:
@@ -23,14 +24,11 @@ def import_av() -> ModuleType:
         The module ``av``.
 
     Raises:
-        ModuleNotFoundError: If PyAV is not installed; the message holds the line that installs it.
+        ModuleNotFoundError: PyAV is not installed, see :func:`.needs_extra`.
     """
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'Expected PyAV to read media files, got no module "av"; pip install "torchmetrics-majorscore[media]"'
-        ) from error
+    needs_extra("av", "media")
+    import av
+
     return av
 
 

@@ -118,12 +118,13 @@ class RowMetric(Metric):
         return width
 
     def _warn_of_union(self) -> None:
-        if self._computed_rows and len(self.ids) > 1:
-            self._computed_rows = False
+        """Say after an update that its rows join those of a value given before; of no line: Lightning's may be far."""
+        computed, self._computed_rows = self._computed_rows, False
+        if computed and (rows := sum(map(len, self.ids[:-1]))):
             warnings.warn(
-                "update after compute without reset: the next value is over the rows before and those from here on; "
-                "one metric for two dataloaders? give each its own.",
-                stacklevel=4,
+                f"update after compute without reset: the next {type(self).__name__} is over the {rows} rows before "
+                "and those from here on; one metric for two dataloaders? give each its own.",
+                stacklevel=1,
             )
 
     def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
@@ -193,7 +194,7 @@ class RowMetric(Metric):
         """
         if self._is_synced:
             raise TorchMetricsUserError("Expected an unsynced metric in forward, got a synced one: call unsync first.")
-        ids, values = self.ids, self.values
+        ids, values, computed = self.ids, self.values, self._computed_rows
         self.ids, self.values, self._to_sync = [], [], self.dist_sync_on_step
         self._in_forward = True
         try:
@@ -201,9 +202,10 @@ class RowMetric(Metric):
             ids, values = ids + self.ids, values + self.values
             self._forward_cache = self.compute()
         finally:
-            self.ids, self.values = ids, values
+            self.ids, self.values, self._computed_rows = ids, values, computed
             self._to_sync, self._computed = self.sync_on_compute, None
             self._in_forward = False
+        self._warn_of_union()
         return self._forward_cache
 
     @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from torchmetrics_majorscore.encoders.base import join_rows
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.media import ClipStream
 from torchmetrics_majorscore.modalities import MODALITIES
@@ -40,14 +41,18 @@ class Pieces(ABC):
 
     def whole(self, most: int) -> Tensor | None:
         """Join the pieces; None if that takes more than ``most`` bytes."""
-        held: list[Tensor] = []
         size = 0
-        for piece in self:
-            size += piece.numel() * piece.element_size()
-            if size > most:
-                return None
-            held.append(piece)
-        return torch.cat(held).contiguous()
+
+        def held() -> Iterator[Tensor]:
+            nonlocal size
+            for piece in self:
+                size += piece.numel() * piece.element_size()
+                if size > most:
+                    return
+                yield piece
+
+        joined = join_rows(held())
+        return joined if size <= most else None
 
 
 class Pictures(Pieces):
