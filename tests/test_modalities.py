@@ -134,3 +134,17 @@ def test_a_modality_without_a_shape_is_refused():
     encoder.shapes = {}
     with pytest.raises(TypeError, match=r"Expected an encoder with shapes\['depth'\]"):
         MAJORScore(encoder=encoder)
+
+
+def test_the_callback_takes_what_the_encoder_names():
+    pytest.importorskip("lightning")
+    from torchmetrics_majorscore.lightning import MAJORScoreCallback
+
+    paths = {name: f"batch.{name}" for name in FIVE}
+    callback = MAJORScoreCallback(paths, MAJORScore(encoder=Senses(), **RATES))
+    given = batch()
+    read = callback.inputs(None, None, given)
+    callback.metrics.update(**read)
+    assert not callback.metrics["majorscore"].compute().isnan()
+    with pytest.raises(ValueError, match="got 'touch'"):
+        MAJORScoreCallback(paths | {"touch": "batch.touch"}, MAJORScore(encoder=Senses(), **RATES))

@@ -19,6 +19,7 @@ from torchmetrics_majorscore.metrics.base import SimilarityMetric
 from torchmetrics_majorscore.metrics.collection import MAJORScores
 from torchmetrics_majorscore.metrics.options import MetricOptions
 from torchmetrics_majorscore.metrics.rows import RowMetric
+from torchmetrics_majorscore.modalities import MODALITIES
 
 Stage = Literal["val", "test"]
 
@@ -101,8 +102,10 @@ class MAJORScoreCallback(Callback):
             given = [*(["encoder"] if encoder is not None else []), *options]
             raise ValueError(f"Expected {', '.join(given)} only without metrics, got both: give them to the metrics.")
         _check_counts(every_n_epochs, max_samples, best_and_worst)
-        self.inputs = input_reader(inputs)
         self.metrics = _collect(MAJORScores(encoder or "c-mcr", **options) if metrics is None else metrics)
+        spaces = [space for member in self.metrics.values() for space in getattr(member, "_spaces", ())]
+        self._others = [name for space in spaces for name in space.modalities if name not in MODALITIES]
+        self.inputs = input_reader(inputs, self._others)
         if best_and_worst and not any(isinstance(member, SimilarityMetric) for member in self.metrics.values()):
             raise ValueError("Expected a metric with a value for each sample for best_and_worst, got none.")
         self.every_n_epochs = every_n_epochs
@@ -152,7 +155,7 @@ class MAJORScoreCallback(Callback):
             return
         run = self._runs[dataloader_idx]
         samples = self.inputs(pl_module, outputs, batch)
-        check_names(samples)
+        check_names(samples, self._others)
         if samples.get("ids") is None:
             self._warn_of_repeats(trainer, run.loader)
         if run.bound is not None:

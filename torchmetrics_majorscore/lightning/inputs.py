@@ -11,16 +11,18 @@ from torch import Tensor
 from torchmetrics_majorscore.modalities import MODALITIES
 
 NAMES = (*MODALITIES, "target_audio", "ids", "embeddings")
+"""What every metric may take; beside them stand the modalities that only an encoder knows."""
 
 InputReader = Callable[..., Mapping[str, Any]]
 """``inputs(pl_module, outputs, batch)``, to the arguments of a metric's ``update``."""
 
 
-def input_reader(inputs: InputReader | Mapping[str, str] | str) -> InputReader:
+def input_reader(inputs: InputReader | Mapping[str, str] | str, others: Sequence[str] = ()) -> InputReader:
     """Make a function out of what a user gave as ``inputs``.
 
     Args:
         inputs: a function, the dotted path of one, or names to paths like ``"batch.video"`` or ``"outputs.audio"``.
+        others: names beside :data:`NAMES`.
 
     Returns:
         A function of ``(pl_module, outputs, batch)`` that gives the arguments of ``update``.
@@ -40,7 +42,7 @@ def input_reader(inputs: InputReader | Mapping[str, str] | str) -> InputReader:
         return reader
     if not isinstance(inputs, Mapping):
         return inputs
-    check_names(inputs)
+    check_names(inputs, others)
     for path in inputs.values():
         if path.split(".")[0] not in ("batch", "outputs"):
             raise ValueError(
@@ -49,13 +51,14 @@ def input_reader(inputs: InputReader | Mapping[str, str] | str) -> InputReader:
     return PathReader(dict(inputs))
 
 
-def check_names(inputs: Mapping[str, Any]) -> None:
+def check_names(inputs: Mapping[str, Any], others: Sequence[str] = ()) -> None:
     """Refuse names that ``update`` does not know; a collection of metrics would drop them without a word."""
+    names = (*NAMES, *others)
     if not isinstance(inputs, Mapping):
-        raise ValueError(f"Expected inputs as a dict with {', '.join(NAMES)}, got {type(inputs).__name__}.")
+        raise ValueError(f"Expected inputs as a dict with {', '.join(names)}, got {type(inputs).__name__}.")
     for name in inputs:
-        if name not in NAMES:
-            raise ValueError(f"Expected inputs named {', '.join(NAMES)}, got {name!r}.")
+        if name not in names:
+            raise ValueError(f"Expected inputs named {', '.join(names)}, got {name!r}.")
 
 
 @dataclass(frozen=True)
