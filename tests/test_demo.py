@@ -19,7 +19,7 @@ from torchmetrics_majorscore.training.world.sound import render_sounds
 
 def test_demo_writes_plot_and_clips(tmp_path):
     said, steps = [], []
-    options = demo.DemoOptions(renders=3, epochs=8, every=4, validated=32, clips=1)
+    options = demo.DemoOptions(renders=2, epochs=8, every=4, validated=16, clips=1)
     numbers = demo.run_demo(tmp_path, options, said.append, lambda: steps.append(1))
     assert len(steps) == options.work
     text = "\n".join(said)

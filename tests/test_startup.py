@@ -19,10 +19,10 @@ RUN = """
 import sys
 from torchmetrics_majorscore.cli.main import main
 try:
-    code = main(sys.argv[1:])
+    codes = [main(command.split()) for command in sys.argv[1:]]
 except SystemExit as left:
-    code = left.code or 0
-print([code, list(sys.modules)])
+    codes = [left.code or 0]
+print([codes, list(sys.modules)])
 """
 
 
@@ -39,12 +39,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def ends(folder, *arguments):
-    """Run a command: its exit code, and the modules that it loaded."""
-    command = [sys.executable, "-c", RUN, *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    code, modules = ast.literal_eval(run.stdout.splitlines()[-1])
-    return code, set(modules), run.stderr
+def ends(folder, *commands):
+    """Run commands in one process: their exit codes, and the modules that they loaded."""
+    process = [sys.executable, "-c", RUN, *commands]
+    run = subprocess.run(process, capture_output=True, text=True, check=False, cwd=folder)
+    codes, modules = ast.literal_eval(run.stdout.splitlines()[-1])
+    return codes, set(modules), run.stderr
 
 
 @pytest.mark.parametrize(
@@ -63,22 +63,17 @@ def ends(folder, *arguments):
     ],
 )
 def test_commands_on_tables_load_no_torch(folder, command, expected):
-    code, modules, error = ends(folder, *command.split())
-    assert code == expected, error
+    codes, modules, error = ends(folder, command)
+    assert codes == [expected], error
     assert not modules.intersection([*TORCH, "torchmetrics", "lightning"])
 
 
 def test_commands_on_clips_load_neither_torchmetrics_nor_lightning_nor_a_compiler(folder):
-    tiny = "--encoder c-mcr-tiny"
-    for command in (
-        "world other --count 1",
-        f"score w/manifest.csv {tiny}",
-        f"benchmark w/manifest.csv {tiny}",
-        "duplicates embeddings.safetensors --threshold 0.9",
-    ):
-        code, modules, error = ends(folder, *command.split())
-        assert code == 0, error
-        assert not modules.intersection(UNUSED), command
+    tiny = "w/manifest.csv --encoder c-mcr-tiny"
+    commands = ["world other --count 1", f"score {tiny}", f"benchmark {tiny}"]
+    codes, modules, error = ends(folder, *commands, "duplicates embeddings.safetensors --threshold 0.9")
+    assert codes == [0] * 4, error
+    assert not modules.intersection(UNUSED)
 
 
 def test_the_package_loads_nothing_until_a_name_is_touched():
