@@ -46,7 +46,7 @@ class SimilarityMetric(RowMetric):
     full_state_update = False
     feature_network = "encoder"
     _row_name = "similarities"
-    _own_properties = ("signature", "encoder", "_pair_names", "sample_rate", "fps")
+    _own_properties = ("signature", "encoder", "_modalities", "_pair_names", "sample_rate", "fps")
     __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, *_own_properties]
 
     def __init__(self, spaces: Sequence[Space], pairs: Pairs, **options: Unpack[MetricOptions]) -> None:
@@ -60,12 +60,6 @@ class SimilarityMetric(RowMetric):
         self.rates = {modality.name: rates[name] for name, modality in RATES.items()}
         self.conditions = conditions
         self._spaces = tuple(spaces)
-        self._modalities: dict[str, Modality] = {
-            name: find_modality(name, space.encoder.shapes)
-            for space in spaces
-            if space.encoder
-            for name in space.modalities
-        }
         self._said: set[tuple[str, str]] = set()
         self.all_pairs = every
         self._pairs = select_pairs(list(dict.fromkeys(m for space in spaces for m in space.modalities)), pairs)
@@ -262,6 +256,12 @@ class SimilarityMetric(RowMetric):
         scores = self._score(similarities[:, self._places].double())
         mean = mean_of(scores, self._pair_names, self.nan_strategy)
         return torch.tensor(mean, dtype=torch.float32, device=self.device)
+
+    @property
+    def _modalities(self) -> dict[str, Modality]:
+        """The modalities of the encoders by their names."""
+        shapes = {name: space.encoder.shapes for space in self._spaces if space.encoder for name in space.modalities}
+        return {name: find_modality(name, own) for name, own in shapes.items()}
 
     @property
     def sample_rate(self) -> int | None:
