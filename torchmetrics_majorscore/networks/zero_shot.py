@@ -50,8 +50,7 @@ class ZeroShot:
         if device not in self._embedded:
             self._embedded[device] = self.encoder.encode("text", self.labels, device)
         labels = self._embedded[device]
-        features = self.encoder.embed("audio", batch, device, asker=(id(self), "features"))
-        joint = self.encoder.encode("audio", batch, device, asker=id(self))
+        features, joint = self.encoder.encode_both("audio", batch, device, asker=id(self))
         return {
             "features": features,
             "logits": in_micro_batches(lambda rows: self.scale * rows @ labels.T, joint, ROWS),
