@@ -16,6 +16,7 @@ from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
+from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 MEL = MelOptions(sample_rate=16_000, n_fft=512, hop_length=160, n_mels=64, f_min=50.0, f_max=8_000.0, fusion=False)
 CHANNELS = (64, 128, 256, 512, 1024, 2048)
@@ -37,8 +38,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width, channels, 3, padding=1, bias=False)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv1 = Conv3x3(width, channels, bias=False)
+        self.conv2 = Conv3x3(channels, channels, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.bn2 = nn.BatchNorm2d(channels)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 SAMPLE_RATE = 16_000
 WINDOW = 400
@@ -51,7 +52,7 @@ class VGGish(nn.Module):
         width = 1
         for stage in channels:
             for channel in stage:
-                layers += [nn.Conv2d(width, channel, 3, padding=1), nn.ReLU(inplace=True)]
+                layers += [Conv3x3(width, channel), nn.ReLU(inplace=True)]
                 width = channel
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
