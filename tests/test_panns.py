@@ -1,7 +1,7 @@
 """PANNs' Cnn14: the numbers of the original, its layout, and sounds of any length.
 
-GOLDEN was printed by ``benchmarks/networks.py --golden``: what av-benchmark's copy of the original makes, of few channels
-and on seeded weights.
+GOLDEN was printed by ``benchmarks/networks.py --golden``: what av-benchmark's copy of the original makes of few
+channels and seeded weights.
 """
 
 import pytest
