@@ -204,3 +204,10 @@ def test_copies_pickles_and_holds_no_weights():
 def test_networks_are_a_list():
     with pytest.raises(ValueError, match="Expected networks as a list of names, got 'panns'"):
         make(networks="panns")
+
+
+def test_columns_of_published_networks():
+    networks = {name: load_network(name, weights="seeded") for name in ("panns", "vggish")}
+    metrics = make(networks=networks, free=False)  # nothing is built
+    assert sorted(added(metrics)) == ["fd_panns", "fd_panns_n", "fd_vggish", "fd_vggish_n", "is_panns", "kl_panns"]
+    assert metrics["is_panns"].splits == 10

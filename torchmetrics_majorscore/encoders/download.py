@@ -1,6 +1,7 @@
 """The public checkpoints: where they are downloaded from, and which digests they must have."""
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Checkpoint:
     filename: str
     sha256: str | None = None
     git_blob: str | None = None
+    md5: str | None = None
 
 
 # laion_clap's checkpoints with HTSAT, the one of C-MCR first; the baseline takes any of them from a folder.
@@ -36,8 +38,15 @@ _LAION = (
     "music_speech_epoch_15_esc_89.25",
 )
 
-# The revision pins the content. The SHA-256 of 630k-fusion-best.pt and of the two RoBERTa files is not pinned: it could
-# not be looked up when this was written.
+
+def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
+    """Describe a checkpoint of laion_clap, and which others a folder may have in its place."""
+    names = tuple(f"{each}.{suffix}" for each in accepted or (name,) for suffix in ("safetensors", "pt"))
+    return Checkpoint(names, "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651", f"{name}.pt")
+
+
+# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14
+# and of VGGish are not pinned: they could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -46,18 +55,10 @@ CHECKPOINTS = {
         "open_clip_model.safetensors",
         sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
     ),
-    "clap": Checkpoint(
-        ("630k-fusion-best.safetensors", "630k-fusion-best.pt"),
-        "lukewys/laion_clap",
-        "b3708341862f581175dba5c356a4ebf74a9b6651",
-        "630k-fusion-best.pt",
-    ),
-    "any-clap": Checkpoint(
-        tuple(f"{name}.{suffix}" for name in _LAION for suffix in ("safetensors", "pt")),
-        "lukewys/laion_clap",
-        "b3708341862f581175dba5c356a4ebf74a9b6651",
-        "630k-fusion-best.pt",
-    ),
+    "clap": _laion("630k-fusion-best"),
+    "any-clap": _laion("630k-fusion-best", _LAION),
+    "clap-music": _laion("music_speech_audioset_epoch_15_esc_89.98"),
+    "clap-audioset": _laion("630k-audioset-fusion-best"),
     "heads": Checkpoint(
         ("clap_clip.safetensors", "clap_clip.pt"),
         "https://raw.githubusercontent.com/MCR-PEFT/C-MCR",
@@ -76,6 +77,18 @@ CHECKPOINTS = {
         "FacebookAI/roberta-base",
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "merges.txt",
+    ),
+    "panns": Checkpoint(
+        ("Cnn14_16k_mAP=0.438.safetensors", "Cnn14_16k_mAP=0.438.pth"),
+        "https://zenodo.org/record",
+        "3987831",
+        "files/Cnn14_16k_mAP=0.438.pth",
+    ),
+    "vggish": Checkpoint(
+        ("vggish-10086976.safetensors", "vggish-10086976.pth"),
+        "https://github.com/harritaylor/torchvggish/releases/download",
+        "v0.1",
+        "vggish-10086976.pth",
     ),
 }
 
@@ -123,7 +136,7 @@ def _download_address(checkpoint: Checkpoint) -> Path:
     with FileLock(f"{path}.lock"):  # the ranks of a machine start together; the first one downloads
         if not path.is_file():
             address = f"{checkpoint.repo}/{checkpoint.revision}/{checkpoint.filename}"
-            torch.hub.download_url_to_file(address, str(path), progress=False)
+            torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
     return path
 
 
@@ -131,13 +144,19 @@ def _matches(path: Path, checkpoint: Checkpoint) -> bool:
     if checkpoint.git_blob:
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
+    if checkpoint.md5:
+        return _file_digest(path, "md5") == checkpoint.md5
     return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
 
 
 def file_sha256(path: Path) -> str:
     """Compute the SHA-256 of a file."""
-    sha = hashlib.sha256()
+    return _file_digest(path, "sha256")
+
+
+def _file_digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()

@@ -7,11 +7,12 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, exact_float32
-from torchmetrics_majorscore.encoders.handle import Asker, Handle, freeze, refuse_class, share
+from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
+Batch = Sequence[Tensor | str] | Callable[[], Sequence[Tensor | str]]
 PUBLIC = ("video", "image", "text", "audio")
 """Modalities whose samples look the same to every encoder; an encoder declares the shape of those of any other."""
 
@@ -54,16 +55,25 @@ class SharedEncoder(Handle[JointEncoder]):
         self.frame_size = frame_size
         self.shapes = shapes or {}
 
-    def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
-        """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
+    def encode(
+        self,
+        modality: str,
+        batch: Batch,
+        device: torch.device,
+        asker: Asker = None,
+        key: ContentKey | None = None,
+    ) -> Tensor:
+        """Encode a batch of one modality, or give the embeddings of one of the last two batches of the same content.
 
         The metrics of a collection see the same batch one after the other, see :meth:`.Handle._once`.
 
         Args:
             modality: one of ``modalities``.
-            batch: as ``encode_<modality>`` takes it, on ``device``; not empty.
+            batch: as ``encode_<modality>`` takes it, on ``device``; not empty. Or a function that gives it, which is
+                called only if it is encoded.
             device: where to encode.
             asker: ``id()`` of the metric that asks; None to encode in any case.
+            key: what the batch follows from, see :func:`.content_key`; None for that of the batch itself.
 
         Returns:
             Embeddings, float32, (B, D).
@@ -71,32 +81,48 @@ class SharedEncoder(Handle[JointEncoder]):
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker))
+        key = _key(batch, asker, key)
+        return self._once(modality, (), asker, lambda: self._encode(modality, batch, device, asker, key), key)
 
-    def embed(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
-        """Give what the encoder has in front of its head, see :class:`.JointEncoder`; of no head, its embeddings.
+    def encode_both(
+        self,
+        modality: str,
+        batch: Batch,
+        device: torch.device,
+        asker: Asker = None,
+        key: ContentKey | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Give what the encoder has in front of its head, see :class:`.JointEncoder`, and the embeddings behind it.
 
-        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round.
+        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round. Without a
+        head both are the embeddings.
         """
+        key = _key(batch, asker, key)
+        behind = self.encode(modality, batch, device, asker, key)
+        headed = hasattr(self.on(device), f"embed_{modality}")
+        return (self._embed(modality, batch, device, asker, key) if headed else behind), behind
+
+    def _embed(self, modality: str, batch: Batch, device: torch.device, asker: Asker, key: ContentKey | None) -> Tensor:
         method = f"embed_{modality}"
-        if not hasattr(self.on(device), method):
-            return self.encode(modality, batch, device, asker)
-        return self._once(method, batch, asker, lambda: self._run(method, batch, device, len(batch)))
+        return self._once(method, (), asker, lambda: self._run(method, batch, device), key)
 
-    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker) -> Tensor:
+    def _encode(
+        self, modality: str, batch: Batch, device: torch.device, asker: Asker, key: ContentKey | None
+    ) -> Tensor:
         if not hasattr(self.on(device), f"project_{modality}"):
-            return self._run(f"encode_{modality}", batch, device, len(batch))
+            return self._run(f"encode_{modality}", batch, device)
         # Another asker, for who wants both asks twice of one batch.
-        embedded = self.embed(modality, batch, device, asker and (asker, "encode"))
-        return self._run(f"project_{modality}", embedded, device, len(batch))
+        embedded = self._embed(modality, batch, device, asker and (asker, "encode"), key)
+        return self._run(f"project_{modality}", embedded, device)
 
-    def _run(self, method: str, batch: Any, device: torch.device, count: int) -> Tensor:
+    def _run(self, method: str, batch: Batch | Tensor, device: torch.device) -> Tensor:
         encoder = self.on(device)
+        given = batch() if callable(batch) else batch
         with exact_float32(device):
-            embeddings: Tensor = getattr(encoder, method)(batch)
-        if embeddings.ndim != 2 or len(embeddings) != count:
+            embeddings: Tensor = getattr(encoder, method)(given)
+        if embeddings.ndim != 2 or len(embeddings) != len(given):
             got = tuple(embeddings.shape)
-            raise ValueError(f"Expected {method} of {encoder.name} to return ({count}, D), got {got}.")
+            raise ValueError(f"Expected {method} of {encoder.name} to return ({len(given)}, D), got {got}.")
         return embeddings.detach().float()
 
     def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
@@ -110,6 +136,10 @@ class SharedEncoder(Handle[JointEncoder]):
         """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
         found: dict[int, str] = getattr(self.on(device), f"remark_{modality}", lambda _: {})(batch)
         return found
+
+    def remarks(self, modality: str, device: torch.device) -> bool:
+        """Tell whether the encoder ever remarks a sample of a modality."""
+        return hasattr(self.on(device), f"remark_{modality}")
 
     def streams(self, device: torch.device) -> bool:
         """Tell whether the encoder takes pieces of frames or of a waveform in place of one tensor."""
@@ -136,6 +166,10 @@ class SharedEncoder(Handle[JointEncoder]):
 
 Encoder = str | JointEncoder | SharedEncoder
 """What a metric takes as its encoder: a name, an encoder object, or what :func:`load_encoder` gives."""
+
+
+def _key(batch: Batch, asker: Asker, key: ContentKey | None) -> ContentKey | None:
+    return key if key or asker is None else content_key(batch() if callable(batch) else batch)
 
 
 def load_encoder(

@@ -9,6 +9,7 @@ import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from torchmetrics import Metric
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import SharedEncoder
-from torchmetrics_majorscore.encoders.base import exact_float32
+from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
 from torchmetrics_majorscore.metrics.conditions import as_conditions
@@ -205,12 +206,16 @@ class SimilarityMetric(RowMetric):
             batch = [samples[name][row] for row in present]
 
             def run(items: list[Any], name: str = name) -> Tensor:
-                prepare, rate = self._modalities[name].prepare, self.rates.get(name)
-                prepared = [prepare(item, rate, encoder, self.device) for item in items]
-                self._say_once(name, encoder.remark(name, prepared, self.device))
+                prepare, rate, key = self._modalities[name].prepare, self.rates.get(name), None
+                if name == "audio":  # which is not to be resampled for each metric
+                    items = [item.to(self.device) for item in items]
+                    key = (rate, *content_key(items))
+                prepared = cache(lambda: [prepare(item, rate, encoder, self.device) for item in items])
+                if encoder.remarks(name, self.device):
+                    self._say_once(name, encoder.remark(name, prepared(), self.device))
                 if gradients:
-                    return encoder.differentiate(name, prepared, self.device).to(self.device)
-                return encoder.encode(name, prepared, self.device, asker=id(self)).to(self.device)
+                    return encoder.differentiate(name, prepared(), self.device).to(self.device)
+                return encoder.encode(name, prepared, self.device, id(self), key).to(self.device)
 
             if self.conditions and self._modalities[name].condition:
                 encoded = self.conditions.encode(encoder, name, batch, run)

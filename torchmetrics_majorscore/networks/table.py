@@ -42,4 +42,7 @@ class NamedNetwork:
         return load(weights)
 
 
-NETWORKS: dict[str, NamedNetwork] = {}
+NETWORKS: dict[str, NamedNetwork] = {
+    "panns": NamedNetwork("panns.load", ("panns",), 16_000, 2048, 527),
+    "vggish": NamedNetwork("vggish.load", ("vggish",), 16_000, 128),
+}

@@ -10,14 +10,16 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders import Encoder, SharedEncoder, load_encoder
-from torchmetrics_majorscore.encoders.base import in_micro_batches
-from torchmetrics_majorscore.encoders.handle import share
+from torchmetrics_majorscore.encoders.base import content_key, exact_float32, in_micro_batches
+from torchmetrics_majorscore.encoders.handle import ContentKey, share
+from torchmetrics_majorscore.encoders.resample import resample
+from torchmetrics_majorscore.encoders.shared import Batch
 from torchmetrics_majorscore.networks.shared import SharedNetwork
 
 FOLDER = Path(__file__).parent / "labels"
@@ -45,21 +47,38 @@ class ZeroShot:
         self._embedded: dict[torch.device, Tensor] = {}
 
     def encode_audio(self, batch: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """Hear a batch; of what the encoder has just encoded only the cosines are new."""
-        device = batch[0].device
+        """Hear a batch, see :class:`.FeatureNetwork`."""
+        return self.hear(batch, batch[0].device, None)
+
+    def hear(self, batch: Batch, device: torch.device, key: ContentKey | None) -> Mapping[str, Tensor]:
+        """Hear a batch; of what the encoder has just encoded under that key only the cosines are new."""
         if device not in self._embedded:
             self._embedded[device] = self.encoder.encode("text", self.labels, device)
         labels = self._embedded[device]
-        features = self.encoder.embed("audio", batch, device, asker=(id(self), "features"))
-        joint = self.encoder.encode("audio", batch, device, asker=id(self))
-        return {
-            "features": features,
-            "logits": in_micro_batches(lambda rows: self.scale * rows @ labels.T, joint, ROWS),
-        }
+        features, joint = self.encoder.encode_both("audio", batch, device, id(self), key)
+        logits = in_micro_batches(lambda rows: self.scale * rows @ labels.T, joint, ROWS)
+        return {"features": features, "logits": logits}
 
 
 class ZeroShotNetwork(SharedNetwork):
     """The handle on a :class:`ZeroShot`; a pickle holds the encoder's recipe, and labels that are no default."""
+
+    def encode(
+        self, batch: Sequence[Tensor], sample_rate: int, device: torch.device, asker: int | None = None
+    ) -> Mapping[str, Tensor]:
+        """Hear a batch, see :meth:`.SharedNetwork.encode`; it is resampled only if the encoder has not heard it."""
+        moved = [waveform.detach().to(device) for waveform in batch]
+        key = content_key(moved)
+
+        def prepared() -> list[Tensor]:
+            return [resample(waveform, sample_rate, self.sample_rate) for waveform in moved]
+
+        def run() -> Mapping[str, Tensor]:
+            with exact_float32(device):
+                return network.hear(prepared, device, (sample_rate, *key))
+
+        network = cast("ZeroShot", self.on(device))
+        return self._once(str(sample_rate), (), asker, run, key)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return zero_shot_network, self._recipe

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import exact_float32
+from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.modalities import MODALITIES
@@ -150,12 +150,18 @@ class _Run:
     def _encode(self, clips: Sequence[ReadClip], places: Sequence[int]) -> Tensor:
         with exact_float32(self.device):
             items = [self._prepare(clip) for clip in clips]
-        # Networks that share the encoder's pass find it there; pieces are read once and have no content to compare.
-        asker = id(self) if self.shared and all(isinstance(item, Tensor) for item in items) else None
-        vectors = self.encoder.encode(self.name, items, self.device, asker).cpu()
+        asker, key = (id(self), self._key(clips)) if self.shared else (None, None)
+        vectors = self.encoder.encode(self.name, items, self.device, asker if key else None, key).cpu()
         for place, remark in self.encoder.remark(self.name, items, self.device).items():
             self.remarks[places[place]].append(f"{self.name} {remark}")
         return vectors
+
+    def _key(self, clips: Sequence[ReadClip]) -> tuple[object, ...] | None:
+        """Give what networks that share the encoder's pass find it by; None for several rates, or pieces."""
+        sounds, rates = [clip.inputs[self.name] for clip in clips], {clip.sample_rate for clip in clips}
+        if len(rates) > 1 or not all(isinstance(sound, Tensor) for sound in sounds):
+            return None
+        return (*rates, *content_key([sound.to(self.device) for sound in sounds]))
 
     def _prepare(self, clip: ReadClip) -> Any:
         modality, given = MODALITIES[self.name], clip.inputs[self.name]
