@@ -1,74 +1,138 @@
-"""CLIP's networks and tokenizer against open_clip's: the same tensors, the same bits."""
+"""The handle on a network: one set of weights, one pass per batch, how waveforms come to it, and what it refuses."""
 
-from contextlib import nullcontext
+import copy
+import pickle
 
 import pytest
 import torch
-from torch.nn.functional import normalize
+from signals import CPU, sound
+from torch import nn
 
-open_clip = pytest.importorskip("open_clip")
-
-from open_clip.tokenizer import SimpleTokenizer  # noqa: E402
-
-from torchmetrics_majorscore.encoders.base import seed_weights  # noqa: E402
-from torchmetrics_majorscore.encoders.clip import encode_captions  # noqa: E402
-from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, VisionTransformer, build_vit_b_32  # noqa: E402
-from torchmetrics_majorscore.encoders.resnet import ResNet  # noqa: E402
-from torchmetrics_majorscore.encoders.table import BUNDLE  # noqa: E402
-from torchmetrics_majorscore.encoders.tokenizer import Tokenizer  # noqa: E402
-from torchmetrics_majorscore.encoders.vit import embed_pixels  # noqa: E402
-
-TEXT = {"context_length": 77, "vocab_size": 49_408, "width": 64, "heads": 2, "layers": 2}
-HOSTILE = [
-    *("", "a dog", "a\tb\n c", "don't we'll I'd they've he's I'm you're", "1234567890 3.14", "a_b-c/d", "x" * 300),
-    *("It's 25°C &amp;amp; raining…", "naïve café — “quotes” â€œmojibake", "<end_of_text> hi <start_of_text>"),
-    *("日本語 テキスト", "😀😃 emoji", "İstanbul ẞ ﬁ", "&nbsp;\x00", "\u200bzero", "Ωμέγα привет مرحبا", "train " * 80),
-]
+from torchmetrics_majorscore.networks import SharedNetwork, load_network
+from torchmetrics_majorscore.networks.prepare import prepare, resample_hann
 
 
-def pair(visual, vision, text, quick):
-    """Give open_clip's network and ours with its weights, which are random in every tensor."""
-    theirs = open_clip.CLIP(32, vision, text, quick_gelu=quick).eval()
-    ours = CLIPNetwork(visual, 32, text, quick=quick).eval()
-    seed_weights(theirs)
-    ours.load_state_dict(theirs.state_dict())
-    return theirs, ours
+class Levels(nn.Module):
+    """Mean and power of each tenth of a second; of an even seed a list of such vectors."""
+
+    sample_rate, shortest = 16_000, 1_600
+
+    def __init__(self, windows=False):
+        super().__init__()
+        self.name, self.windows = "levels@1", windows
+        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+        self.batches = []
+
+    def encode_audio(self, batch):
+        self.batches.append([len(waveform) for waveform in batch])
+        parts = [waveform[: len(waveform) // 1600 * 1600].view(-1, 1600) for waveform in batch]
+        rows = [torch.stack([part.mean(dim=1), part.square().mean(dim=1)], dim=-1) * self.weight for part in parts]
+        if self.windows:
+            return {"features": rows}
+        features = torch.stack([row.mean(dim=0) for row in rows])
+        return {"features": features, "logits": features.repeat(1, 2)}
 
 
-def test_the_real_network_has_open_clips_tensors():
-    with torch.device("meta"):
-        theirs = open_clip.CLIP(**open_clip.get_model_config("ViT-B-32-quickgelu"))
-        ours = build_vit_b_32()
-    assert {name: x.shape for name, x in ours.state_dict().items()} == {
-        name: x.shape for name, x in theirs.state_dict().items()
+class Plain:
+    name, sample_rate = "plain", 16_000
+
+    def __init__(self, result):
+        self.result = result
+
+    def encode_audio(self, batch):
+        return self.result
+
+
+def calls_of(handle):
+    return handle.on(CPU).batches
+
+
+def test_one_handle_per_weights_and_options_which_pickles_small():
+    handle = load_network(Levels())
+    assert load_network(Levels()) is load_network(handle) is copy.deepcopy(handle) is handle
+    assert pickle.loads(pickle.dumps(handle)) is handle
+    other = load_network(Levels(), profile="av-benchmark")
+    assert (handle.name, other.name) == ("levels@1", "levels@1:av-benchmark:8s")
+    assert load_network(Levels(), profile="av-benchmark", seconds=8) is other is not handle
+    assert load_network(Levels(), seconds=5).name == "levels@1:5s"
+    with torch.no_grad():
+        changed = Levels()
+        changed.weight += 1
+    assert load_network(changed) is not handle
+    assert not any(parameter.requires_grad for parameter in handle.on(CPU).parameters())
+
+
+def test_a_batch_of_both_sides_is_heard_once_for_all_metrics():
+    handle = load_network(Levels())
+    calls_of(handle).clear()
+    sides = [[sound(0.2, 16_000, 0)], [sound(0.3, 16_000, 1)]]
+    for asker in range(3):
+        for side in sides:
+            handle.encode(side, 16_000, CPU, asker=asker)
+    assert calls_of(handle) == [[3200], [4800]]
+    first = handle.encode(sides[0], 16_000, CPU, asker=0)  # its next batch, which happens to be equal
+    handle.encode(sides[0], 8_000, CPU, asker=7)  # the same samples of another rate are another sound
+    assert calls_of(handle)[2:] == [[3200], [6400]]
+    sides[0][0].mul_(-1)
+    assert not torch.equal(handle.encode(sides[0], 16_000, CPU, asker=5)["features"], first["features"])
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_sound_that_is_too_short_gets_nan_and_a_remark(windows):
+    handle = load_network(Levels(windows))
+    batch = [sound(1, 48_000), sound(0.05, 48_000), torch.zeros(4800)]
+    encoded = handle.encode(batch, 48_000, CPU)
+    alone = handle.encode(batch[:1], 48_000, CPU)
+    for key, rows in encoded.items():
+        assert torch.equal(rows[0], alone[key][0])
+        assert rows[1].isnan().all()
+        assert rows[2].isfinite().all()
+    assert isinstance(encoded["features"], list) == windows
+    assert handle.remark(batch, 48_000, CPU) == {
+        1: "is too short for Levels (takes 0.1 s and more, got 0.05 s), so it has no features"
     }
+    assert handle.encode(batch[1:2], 48_000, CPU)["features"][0].isnan().all()
 
 
-@torch.no_grad()
-def test_towers_give_open_clips_embeddings():
-    vision = {"layers": 2, "width": 128, "head_width": 64, "patch_size": 32, "image_size": 224}
-    visual = VisionTransformer(32, image_size=224, patch_size=32, width=128, layers=2, quick=True)
-    theirs, ours = pair(visual, vision, TEXT, quick=True)
-    pixels = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(embed_pixels(ours.visual, pixels), embed_pixels(theirs.visual, pixels))
-    torch.testing.assert_close(embed_pixels(ours.visual, pixels), theirs.visual(pixels), atol=3e-6, rtol=0)
-    encoded = [encode_captions(one, Tokenizer(), HOSTILE, lambda x: x, nullcontext) for one in (ours, theirs)]
-    assert torch.equal(*encoded)
-    expected = normalize(theirs.encode_text(SimpleTokenizer()(HOSTILE)), dim=-1)
-    torch.testing.assert_close(encoded[0], expected, atol=1e-6, rtol=0)
+def test_options_and_results_that_do_not_fit_are_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^Expected network to be one of .* or a network object, got 'vgg'\.$"):
+        load_network("vgg")
+    with pytest.raises(ValueError, match=r"^Expected profile to be one of \['default', 'av-benchmark'\], got 'avb'\.$"):
+        load_network(Levels(), profile="avb")
+    with pytest.raises(ValueError, match=r"^Expected seconds > 0, got 0\.$"):
+        load_network(Levels(), seconds=0)
+    with pytest.raises(ValueError, match="Expected no options beside a handle"):
+        load_network(load_network(Levels()), seconds=4)
+    with pytest.raises(TypeError, match=r"got the class Levels: pass Levels\(\)"):
+        load_network(Levels)
+    with pytest.raises(TypeError, match="Expected a network with name, sample_rate, encode_audio, got object without"):
+        load_network(object())
+    wrong = {
+        r"to return features \(2, D\) or 2 tensors \(W, D\), got rows": {"features": torch.zeros(3, 4)},
+        r"to return logits \(2, C\), got rows": {"features": torch.zeros(2, 4), "logits": torch.zeros(2)},
+        "to return features, got logits": {"logits": torch.zeros(2, 3)},
+    }
+    for message, result in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            load_network(Plain(result)).encode([torch.zeros(9), torch.zeros(9)], 16_000, CPU)
 
 
-@torch.no_grad()
-def test_resnet_gives_open_clips_bits():
-    vision = {"layers": [1, 2, 1, 1], "width": 16, "image_size": 64}
-    theirs, ours = pair(ResNet(32, [1, 2, 1, 1], 16, 64), vision, TEXT, quick=False)
-    pictures = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(ours.visual(pictures), theirs.visual(pictures))
+def test_the_profile_is_that_of_av_benchmark():
+    waveform = sound(2, 44_100) + 0.1
+    ours = prepare(waveform, 44_100, 16_000, "av-benchmark", 1.5)
+    assert len(ours) == 24_000
+    assert torch.equal(ours, resample_hann(waveform - waveform.mean(), 44_100, 16_000)[:24_000])
+    assert len(prepare(waveform, 44_100, 16_000, "default", None)) == 32_000
 
 
-def test_tokens_are_open_clips():
-    theirs, ours = SimpleTokenizer(), Tokenizer()
-    assert torch.equal(ours(HOSTILE), theirs(HOSTILE))
-    assert [ours.encode(text) for text in HOSTILE] == [theirs.encode(text) for text in HOSTILE]
-    merges = BUNDLE / "merges.txt.gz"
-    assert torch.equal(Tokenizer(merges, 32)(HOSTILE), SimpleTokenizer(str(merges), context_length=32)(HOSTILE))
+@pytest.mark.parametrize("rates", [(44_100, 16_000), (48_000, 32_000), (22_050, 16_000), (16_000, 48_000), (8, 8)])
+def test_hann_resampling_is_torchaudios(rates):
+    transforms = pytest.importorskip("torchaudio.transforms")
+    waveform = sound(0.5, 44_100)[:12_345]
+    torch.testing.assert_close(
+        resample_hann(waveform, *rates), transforms.Resample(*rates)(waveform), atol=1e-6, rtol=0
+    )
+
+
+def test_a_handle_is_a_network_of_the_room():
+    assert isinstance(load_network(Levels()), SharedNetwork)

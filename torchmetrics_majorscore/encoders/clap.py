@@ -14,11 +14,11 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import encode_by_length
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.htsat import HTSATOptions, build_htsat, embed_mels
 from torchmetrics_majorscore.encoders.laion import from_laion, read_options
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
 from torchmetrics_majorscore.encoders.precision import Tower
-from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
 

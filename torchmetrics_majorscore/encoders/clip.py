@@ -17,10 +17,10 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip_network import build_vit_b_32
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
 from torchmetrics_majorscore.encoders.vit import embed_pixels

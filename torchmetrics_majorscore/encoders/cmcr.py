@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders import clap, clip
 from torchmetrics_majorscore.encoders.base import clean_build, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
-from torchmetrics_majorscore.encoders.shared import state_digest
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 
 

@@ -1,32 +1,24 @@
-"""One set of encoder weights per process and device, shared by every metric that asks for it."""
+"""The handle on a joint encoder, and who gets which."""
 
-import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
-from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, exact_float32
+from torchmetrics_majorscore.encoders.handle import Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
-_SHARED: "WeakValueDictionary[str, SharedEncoder]" = WeakValueDictionary()
 
-
-class SharedEncoder:
-    """A handle on a frozen encoder that is built when it is first used.
-
-    It is a plain object and not an ``nn.Module``, so a metric that holds it adds nothing to its parent's parameters,
-    buffers, modules or checkpoint, and no ``train()``, ``half()`` or ``to(dtype)`` of the parent reaches the encoder.
-    A copy is the object itself; a pickle holds how to build it, not the weights.
+class SharedEncoder(Handle[JointEncoder]):
+    """A handle on a joint encoder.
 
     Args:
-        key: what tells this encoder from every other one of the process.
-        portable_key: the same without anything that differs between processes or machines.
+        key: see :class:`.Handle`.
+        portable_key: see :class:`.Handle`.
         modalities: the names of the encoder's modalities.
         sample_rate: rate of its waveforms in Hz.
         build: makes the encoder, on the CPU.
@@ -48,26 +40,18 @@ class SharedEncoder:
         precision: Precision = "float32",
         frame_size: int | None = None,
     ) -> None:
-        self.key = key
-        self.portable_key = portable_key
+        super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
-        self.sample_rate = sample_rate
         self.pool = pool
         self.precision = precision
         self.frame_size = frame_size
-        self._build = build
-        self._recipe = recipe
-        self._replicas: dict[torch.device, JointEncoder] = {}
-        self._last: dict[str, tuple[tuple[object, ...], Tensor, set[int]]] = {}
 
     def encode(
         self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: int | None = None
     ) -> Tensor:
         """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
 
-        The metrics of a collection see the same batch one after the other: the first one encodes, the others find
-        the result here, each once, so that a metric's next batch is encoded even if it is equal. The comparison is by
-        content, so an in-place edit of an input is never missed.
+        The metrics of a collection see the same batch one after the other, see :meth:`.Handle._once`.
 
         Args:
             modality: one of ``modalities``.
@@ -81,15 +65,7 @@ class SharedEncoder:
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        if asker is None:
-            return self._encode(modality, batch, device)
-        key = content_key(batch)
-        last_key, embeddings, askers = self._last.get(modality, (None, None, set()))
-        if embeddings is None or key != last_key or asker in askers:
-            embeddings, askers = self._encode(modality, batch, device), set()
-            self._last[modality] = (key, embeddings, askers)
-        askers.add(asker)
-        return embeddings
+        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device))
 
     def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
         encoder = self.on(device)
@@ -113,32 +89,6 @@ class SharedEncoder:
         """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
         return self.encode(*inputs)
 
-    def on(self, device: torch.device) -> JointEncoder:
-        """Return the encoder on a device; built at the first call."""
-        if device not in self._replicas:
-            if self.precision == "bf16":
-                warn_if_slow(device)
-            with clean_build():
-                encoder = copy.deepcopy(next(iter(self._replicas.values()))) if self._replicas else self._build()
-                self._replicas[device] = encoder.to(device) if isinstance(encoder, nn.Module) else encoder
-        return self._replicas[device]
-
-    def offload(self) -> None:
-        """Keep the weights on the CPU alone until the next use, which frees the memory of every other device."""
-        cpu = torch.device("cpu")
-        with clean_build():  # moved inside inference_mode, the weights would become inference tensors
-            kept = self._replicas.pop(cpu, None) or next(iter(self._replicas.values()), None)
-            self._replicas.clear()
-            if kept is not None:
-                self._replicas[cpu] = kept.to(cpu) if isinstance(kept, nn.Module) else kept
-        self._last.clear()
-
-    @property
-    def name(self) -> str:
-        """The encoder's name with the digest of its weights; builds the encoder."""
-        device = next(iter(self._replicas), torch.device("cpu"))
-        return self.on(device).name
-
     def baseline(self) -> "list[SharedEncoder]":
         """Give the encoders of CLIPCLAP beside a named joint encoder, CLIP and CLAP with the same weights."""
         name, weights, _, precision = (*self._recipe, None, None, None)[:4]
@@ -146,11 +96,9 @@ class SharedEncoder:
             raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
         return [load_encoder(other, weights=weights, precision=precision) for other in ENCODERS[name].baseline]
 
-    def __copy__(self) -> "SharedEncoder":
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "SharedEncoder":
-        return self
+    def _before_build(self, device: torch.device) -> None:
+        if self.precision == "bf16":
+            warn_if_slow(device)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
@@ -197,7 +145,7 @@ def load_encoder(
         return encoder
     else:
         shared = _by_object(encoder)
-    return _SHARED.setdefault(shared.key, shared)
+    return share(shared)
 
 
 def _load(
@@ -245,32 +193,14 @@ def _by_object(encoder: Any) -> SharedEncoder:
 
         with clean_build():
             encoder = from_clap_module(encoder)
-    if isinstance(encoder, type):
-        raise TypeError(
-            f"Expected an encoder object, got the class {encoder.__qualname__}: pass {encoder.__qualname__}()."
-        )
+    refuse_class(encoder, "an encoder")
     missing = [part for part in ("name", "modalities") if not hasattr(encoder, part)]
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):
         missing.append("sample_rate")
     if missing:
         raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
-    portable_key = f"{type(encoder).__qualname__}|{encoder.name}"
-    key = f"{portable_key}|{id(encoder)}"
-    if isinstance(encoder, nn.Module):
-        with clean_build():
-            encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        key = portable_key = f"{portable_key}|{state_digest(encoder)}"
-    kept = encoder
+    kept, key, portable_key = freeze(encoder)
     return SharedEncoder(
         key, portable_key, tuple(kept.modalities), getattr(kept, "sample_rate", 0), lambda: kept, (kept,)
     )
-
-
-def state_digest(module: nn.Module) -> str:
-    """Hash a module's parameters and persistent buffers: the first 8 hexadecimal digits of a SHA-256."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return sha.hexdigest()[:8]

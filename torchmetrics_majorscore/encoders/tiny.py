@@ -20,9 +20,9 @@ from torchmetrics_majorscore.encoders.clap import CLAP
 from torchmetrics_majorscore.encoders.clip import CLIP, FrameOptions, encode_captions, remark_cut
 from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, TextTower
 from torchmetrics_majorscore.encoders.cmcr import CMCR, Heads
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.mel import MelOptions
 from torchmetrics_majorscore.encoders.resnet import ResNet
-from torchmetrics_majorscore.encoders.shared import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
 

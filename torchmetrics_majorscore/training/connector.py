@@ -30,7 +30,7 @@ from torchmetrics_majorscore.encoders.base import clean_build
 from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.cmcr import Heads
 from torchmetrics_majorscore.encoders.download import file_sha256
-from torchmetrics_majorscore.encoders.shared import state_digest
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.training.config import ConnectorOptions as ConnectorOptions
 
 Rows = tuple[Tensor, Tensor, Tensor, Tensor]

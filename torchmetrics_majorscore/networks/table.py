@@ -1,0 +1,45 @@
+"""The networks that are known by name. Importing this module loads no network library."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.networks.base import FeatureNetwork
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """How a network of the table is found and built.
+
+    Args:
+        load: module and name of its loader, which takes weights.
+        files: keys of its checkpoint files, see :func:`.find_weights`.
+        sample_rate: of its waveforms, in Hz.
+        features: width of its feature vectors.
+        classes: number of its logits; 0 if it has none.
+    """
+
+    load: str
+    files: tuple[str, ...]
+    sample_rate: int
+    features: int
+    classes: int = 0
+
+    def find_weights(self, weights: str | Path | None) -> Weights:
+        """Find the checkpoint files of this network without reading them whole; see :func:`.find_weights`."""
+        return find_weights(self.files, weights)
+
+    def build(self, weights: Weights) -> "FeatureNetwork":
+        """Build the network on the CPU, in float32."""
+        module, name = self.load.split(".")
+        load: Callable[[Weights], FeatureNetwork]
+        load = getattr(import_module(f"torchmetrics_majorscore.networks.{module}"), name)
+        return load(weights)
+
+
+NETWORKS: dict[str, NamedNetwork] = {}
