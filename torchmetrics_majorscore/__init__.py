@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         MAJORScores,
         OnsetScores,
         PairedKL,
+        V2AMetrics,
     )
 
     __version__: str
@@ -34,6 +35,7 @@ __all__ = [
     "MAJORScores",
     "OnsetScores",
     "PairedKL",
+    "V2AMetrics",
     "__version__",
     "load_encoder",
 ]

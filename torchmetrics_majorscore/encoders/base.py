@@ -22,7 +22,9 @@ class JointEncoder(Protocol):
     The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
     ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
     that a long clip is never whole in memory. For words on samples that it encodes though they look like a mistake, it
-    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark.
+    may have ``remark_<name>(batch) -> dict[int, str]``, place in the batch to remark. One whose ``encode_audio`` is a
+    network and a head behind it may give both, ``embed_audio(batch) -> Tensor`` and ``project_audio(embedded) ->
+    Tensor``: who wants the network's own vectors too then runs it once.
     """
 
     name: str

@@ -70,6 +70,10 @@ class CLAP(Tower):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
+        return self.project_audio(self.embed_audio(batch))
+
+    def embed_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
+        """Encode waveforms as :meth:`encode_audio`, in CLAP's own space: unit vectors in front of the head."""
         mels = [self.mel(waveform) for waveform in batch]
         rows: list[Tensor] = [mels[0]] * len(mels)
         # Long waveforms pass through further layers: they get micro-batches of their own.
@@ -80,6 +84,10 @@ class CLAP(Tower):
                 for row, embedding in zip(chosen, embedded, strict=True):
                     rows[row] = embedding
         return torch.stack(rows)
+
+    def project_audio(self, embedded: Tensor) -> Tensor:
+        """Map what :meth:`embed_audio` gives, (B, 512), to what :meth:`encode_audio` gives."""
+        return in_micro_batches(self._project, embedded, AUDIOS_PER_CALL)
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions with CLAP's own text tower (RoBERTa), as they are.
@@ -114,7 +122,7 @@ class CLAP(Tower):
     def _mels(self, mels: Tensor) -> Tensor:
         with self.running():
             embedded = self._audio(mels)
-        return self._project(normalize(embedded.float(), dim=-1))
+        return normalize(embedded.float(), dim=-1)
 
     def _project(self, embedded: Tensor) -> Tensor:
         return normalize(self.head(embedded), dim=-1)

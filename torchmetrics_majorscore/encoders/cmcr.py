@@ -85,6 +85,14 @@ class CMCR(nn.Module):
         """Encode waveforms, see :meth:`.clap.CLAP.encode_audio`."""
         return self.clap.encode_audio(batch)
 
+    def embed_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
+        """Encode waveforms in CLAP's own space, see :meth:`.clap.CLAP.embed_audio`."""
+        return self.clap.embed_audio(batch)
+
+    def project_audio(self, embedded: Tensor) -> Tensor:
+        """Map them into the joint space, see :meth:`.clap.CLAP.project_audio`."""
+        return self.clap.project_audio(embedded)
+
     def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
         """Say which captions are cut, see :meth:`.clip.CLIP.remark_text`."""
         return self.clip.remark_text(batch)

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,6 +18,7 @@ class Named(Protocol):
     name: str
 
 
+Asker = Hashable | None
 Held = TypeVar("Held", bound=Named)
 Result = TypeVar("Result")
 AnyHandle = TypeVar("AnyHandle", bound="Handle[Any]")
@@ -51,7 +52,7 @@ class Handle(Generic[Held]):
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, Held] = {}
-        self._last: dict[str, list[tuple[tuple[object, ...], Any, set[int]]]] = {}
+        self._last: dict[str, list[tuple[tuple[object, ...], Any, set[Asker]]]] = {}
 
     def on(self, device: torch.device) -> Held:
         """Return the network on a device; built at the first call."""
@@ -81,7 +82,7 @@ class Handle(Generic[Held]):
         device = next(iter(self._replicas), torch.device("cpu"))
         return self.on(device).name
 
-    def _once(self, kind: str, batch: Sequence[Tensor | str], asker: int | None, run: Callable[[], Result]) -> Result:
+    def _once(self, kind: str, batch: Sequence[Tensor | str], asker: Asker, run: Callable[[], Result]) -> Result:
         """Run, or give the result of one of the last batches of that kind if its content is the same.
 
         The metrics of a collection see the same batch one after the other: the first one runs, the others find the

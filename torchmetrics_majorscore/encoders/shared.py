@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, exact_float32
-from torchmetrics_majorscore.encoders.handle import Handle, freeze, refuse_class, share
+from torchmetrics_majorscore.encoders.handle import Asker, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
@@ -28,6 +28,8 @@ class SharedEncoder(Handle[JointEncoder]):
         frame_size: see :class:`.NamedEncoder`.
     """
 
+    remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
+
     def __init__(
         self,
         key: str,
@@ -46,9 +48,7 @@ class SharedEncoder(Handle[JointEncoder]):
         self.precision = precision
         self.frame_size = frame_size
 
-    def encode(
-        self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: int | None = None
-    ) -> Tensor:
+    def encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
         """Encode a batch of one modality, or give the embeddings of the last batch if its content is the same.
 
         The metrics of a collection see the same batch one after the other, see :meth:`.Handle._once`.
@@ -65,15 +65,32 @@ class SharedEncoder(Handle[JointEncoder]):
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device))
+        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker))
 
-    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device) -> Tensor:
+    def embed(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
+        """Give what the encoder has in front of its head, see :class:`.JointEncoder`; of no head, its embeddings.
+
+        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round.
+        """
+        method = f"embed_{modality}"
+        if not hasattr(self.on(device), method):
+            return self.encode(modality, batch, device, asker)
+        return self._once(method, batch, asker, lambda: self._run(method, batch, device, len(batch)))
+
+    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker) -> Tensor:
+        if not hasattr(self.on(device), f"project_{modality}"):
+            return self._run(f"encode_{modality}", batch, device, len(batch))
+        # Another asker, for who wants both asks twice of one batch.
+        embedded = self.embed(modality, batch, device, asker and (asker, "encode"))
+        return self._run(f"project_{modality}", embedded, device, len(batch))
+
+    def _run(self, method: str, batch: Any, device: torch.device, count: int) -> Tensor:
         encoder = self.on(device)
         with exact_float32(device):
-            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch)
-        if embeddings.ndim != 2 or len(embeddings) != len(batch):
+            embeddings: Tensor = getattr(encoder, method)(batch)
+        if embeddings.ndim != 2 or len(embeddings) != count:
             got = tuple(embeddings.shape)
-            raise ValueError(f"Expected encode_{modality} of {encoder.name} to return ({len(batch)}, D), got {got}.")
+            raise ValueError(f"Expected {method} of {encoder.name} to return ({count}, D), got {got}.")
         return embeddings.detach().float()
 
     def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:

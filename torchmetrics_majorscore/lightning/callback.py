@@ -12,11 +12,13 @@ from torchmetrics import Metric, MetricCollection
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import Encoder
+from torchmetrics_majorscore.encoders.handle import Handle
 from torchmetrics_majorscore.lightning.clips import BestAndWorst, audio_loggers, log_clips
 from torchmetrics_majorscore.lightning.inputs import InputReader, check_names, hash_bound, input_reader, take_subset
 from torchmetrics_majorscore.metrics.base import SimilarityMetric
 from torchmetrics_majorscore.metrics.collection import MAJORScores
 from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.rows import RowMetric
 
 Stage = Literal["val", "test"]
 
@@ -38,7 +40,8 @@ class _Run:
     @property
     def judge(self) -> Any:
         """The member by which samples are best and worst."""
-        return next((member for member in self.members if getattr(member, "combine", "") == "average"), self.members[0])
+        members = [member for member in self.members if isinstance(member, SimilarityMetric)]
+        return next((one for one in members if getattr(one, "combine", "") == "average"), members[0])
 
 
 class MAJORScoreCallback(Callback):
@@ -52,11 +55,13 @@ class MAJORScoreCallback(Callback):
 
     Args:
         inputs: where a batch's samples are. A function ``inputs(pl_module, outputs, batch)`` that returns a dict with
-            ``video``, ``text``, ``audio`` and ``ids`` (or ``embeddings``) as ``update`` takes them, where ``outputs``
+            ``video``, ``text``, ``audio``, ``ids`` (or ``embeddings``) as ``update`` takes them, where ``outputs``
             is what ``validation_step`` returned; the dotted path of such a function; or a dict of paths like
             ``{"video": "batch.frames", "text": "batch.caption", "audio": "outputs.audio", "ids": "batch.id"}``, where
             a step is a key, a position or an attribute.
-        metrics: metrics of this package, or a collection of them; they are copied. None for :class:`MAJORScores`.
+        metrics: metrics of this package, or a collection of them, like :class:`V2AMetrics`; they are copied. None for
+            :class:`MAJORScores`. Those that compare with real sounds take ``target_audio`` from the inputs. Distances
+            are logged with their numbers of vectors, which are the same in every epoch also with ``max_samples``.
         encoder: for ``metrics=None``: see :class:`MAJORScore`; None is its default.
         every_n_epochs: within ``fit``, score only the n-th, 2 n-th, ... epoch, as ``ModelCheckpoint`` counts with its
             own ``every_n_epochs``: give it the same, for in between the last value stands in ``callback_metrics``.
@@ -98,6 +103,8 @@ class MAJORScoreCallback(Callback):
         _check_counts(every_n_epochs, max_samples, best_and_worst)
         self.inputs = input_reader(inputs)
         self.metrics = _collect(MAJORScores(encoder or "c-mcr", **options) if metrics is None else metrics)
+        if best_and_worst and not any(isinstance(member, SimilarityMetric) for member in self.metrics.values()):
+            raise ValueError("Expected a metric with a value for each sample for best_and_worst, got none.")
         self.every_n_epochs = every_n_epochs
         self.max_samples = max_samples
         self.prefix = prefix
@@ -191,9 +198,8 @@ class MAJORScoreCallback(Callback):
                 run.scores.reset()
         self._runs = []
         if self.offload:
-            spaces = [space for member in self.metrics.values() for space in member._spaces]  # type: ignore[union-attr]
-            for encoder in {space.encoder for space in spaces if space.encoder}:
-                encoder.offload()
+            for handle in {handle for member in self.metrics.values() for handle in _handles(member)}:
+                handle.offload()
 
     on_test_start = on_validation_start
     on_test_batch_end = on_validation_batch_end
@@ -211,11 +217,18 @@ def _check_counts(every_n_epochs: int, max_samples: int | None, best_and_worst: 
         raise ValueError(f"Expected every_n_epochs and max_samples >= 1 and best_and_worst >= 0, got {got}.")
 
 
+def _handles(member: Any) -> list[Handle[Any]]:
+    """Give the handles on what a metric encodes with."""
+    if isinstance(member, SimilarityMetric):
+        return [space.encoder for space in member._spaces if space.encoder]
+    return [member.hearing.network] if getattr(member, "hearing", None) else []
+
+
 def _collect(metrics: Metric | MetricCollection) -> MetricCollection:
     if isinstance(metrics, Metric):
         metrics = MetricCollection({type(metrics).__name__.lower(): metrics})
     for member in metrics.values():
-        if not isinstance(member, SimilarityMetric):
+        if not isinstance(member, RowMetric):
             raise TypeError(f"Expected metrics of this package, got {type(member).__name__}.")
     return metrics
 

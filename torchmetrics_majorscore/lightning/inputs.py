@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.modalities import MODALITIES
 
-NAMES = (*MODALITIES, "ids", "embeddings")
+NAMES = (*MODALITIES, "target_audio", "ids", "embeddings")
 
 InputReader = Callable[..., Mapping[str, Any]]
 """``inputs(pl_module, outputs, batch)``, to the arguments of a metric's ``update``."""

@@ -10,6 +10,7 @@ from torchmetrics_majorscore.metrics.kl import PairedKL
 from torchmetrics_majorscore.metrics.major import MAJORScore
 from torchmetrics_majorscore.metrics.onsets import OnsetScores
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
+from torchmetrics_majorscore.metrics.v2a import V2AMetrics
 
 __all__ = [
     "CLIPCLAPScore",
@@ -22,4 +23,5 @@ __all__ = [
     "MAJORScores",
     "OnsetScores",
     "PairedKL",
+    "V2AMetrics",
 ]

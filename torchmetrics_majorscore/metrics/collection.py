@@ -1,23 +1,44 @@
 """MAJORScore in all combinations, FairScore and the mean similarities, from one encoding pass."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torchmetrics import Metric, MetricCollection
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import Encoder
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.base import SimilarityMetric
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.fair import FairScore
 from torchmetrics_majorscore.metrics.major import MAJORScore
 from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.together import RowCollection
 
 
-class MAJORScores(MetricCollection):
+def major_members(
+    encoder: Encoder | None,
+    pairs: Pairs,
+    absolute: bool,
+    modalities: Sequence[str] | None,
+    options: MetricOptions,
+) -> dict[str, SimilarityMetric]:
+    """Make the members of :class:`MAJORScores`, of which the first takes the batches for all."""
+    options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
+    fair = FairScore(encoder, modalities=modalities, **options)
+    # FairScore is the first, so that a missing modality is refused.
+    metrics: dict[str, SimilarityMetric] = {"fairscore": fair}
+    for combine in COMBINATIONS:
+        score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, modalities=modalities, **options)
+        metrics[f"majorscore_{combine}"] = score
+    for pair in fair.all_pairs:
+        similarity = MAJORScore("sum", encoder, pairs=[pair], modalities=modalities, **options)
+        metrics[f"similarity_{'_'.join(pair)}"] = similarity
+    return metrics
+
+
+class MAJORScores(RowCollection):
     """MAJORScore sum, product and average, FairScore, and the mean similarity of each pair.
 
     The members share their rows: each batch is encoded once, in ``update`` and in ``forward``. All modalities are
@@ -51,42 +72,8 @@ class MAJORScores(MetricCollection):
         modalities: Sequence[str] | None = None,
         **options: Unpack[MetricOptions],
     ) -> None:
-        options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
-        fair = FairScore(encoder, modalities=modalities, **options)
-        # FairScore is the first member, which takes the batches for all, so that a missing modality is refused.
-        metrics: dict[str, Metric | MetricCollection] = {"fairscore": fair}
-        for combine in COMBINATIONS:
-            score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, modalities=modalities, **options)
-            metrics[f"majorscore_{combine}"] = score
-        for pair in fair.all_pairs:
-            similarity = MAJORScore("sum", encoder, pairs=[pair], modalities=modalities, **options)
-            metrics[f"similarity_{'_'.join(pair)}"] = similarity
-        super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(metrics)])
-
-    def compute(self) -> dict[str, Any]:
-        """Compute all values; the members share one sync, as they share their rows."""
-        with self._synced_once():
-            values: dict[str, Any] = super().compute()
-        return values
-
-    @contextmanager
-    def _synced_once(self) -> Iterator[None]:
-        members: list[Any] = list(self.values(copy_state=False))
-        first, rest = members[0], members[1:]
-        held = [(member.ids, member.values) for member in rest]
-        first.partners = [member._choices() for member in rest]
-        with first.sync_context(dist_sync_fn=first.dist_sync_fn, should_sync=first._to_sync):
-            for member in members:
-                member.ids, member.values = first.ids, first.values
-                member._to_sync = member._should_unsync = False
-            try:
-                yield
-            finally:
-                for member in members:
-                    member._to_sync, member._should_unsync = member.sync_on_compute, True
-                for member, (ids, values) in zip(rest, held, strict=True):
-                    member.ids, member.values = ids, values
-                first.partners = []
+        metrics = major_members(encoder, pairs, absolute, modalities, options)
+        super().__init__([metrics], prefix=prefix, postfix=postfix)
 
     @property
     def signature(self) -> str:

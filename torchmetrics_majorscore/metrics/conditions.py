@@ -138,16 +138,36 @@ class Conditions:
         Raises:
             ValueError: a recalled content was never encoded by this encoder.
         """
-        name = f"{encoder.name}|{encoder.portable_key}|{modality}"
+        known = self.remember(f"{encoder.name}|{encoder.portable_key}|{modality}", batch, run)
+        return torch.stack(known)
+
+    def remember(
+        self, name: str, batch: Sequence[Content], run: Callable[[list[Any]], Tensor | list[Tensor]]
+    ) -> list[Tensor]:
+        """Make a vector of each content, each once in the life of this object.
+
+        Args:
+            name: what makes them, and of what.
+            batch: what :meth:`note` or :meth:`recall` gave.
+            run: makes vectors of items, and says on which device they are wanted.
+
+        Returns:
+            Vectors, float32, (D,).
+
+        Raises:
+            ValueError: of a recalled content that maker never had the item.
+        """
         new = {content.key: content.item for content in batch if self._vector(name, content.key) is None}
-        fresh: Tensor | None = None
+        device = torch.device("cpu")
         if new:
             if any(item is None for item in new.values()):
-                raise ValueError(f"Expected {modality}: it was given before, but to another encoder than {name}.")
+                what = name.rpartition("|")[2]
+                raise ValueError(f"Expected {what}: it was given before, but to another encoder than {name}.")
             fresh = run(list(new.values()))
-            self._keep(name, {key: vector.clone() for key, vector in zip(new, fresh.cpu(), strict=True)})
-        known = torch.stack([self._vectors[name, content.key] for content in batch])
-        return known if fresh is None else known.to(fresh.device)
+            device = fresh[0].device
+            moved = fresh.cpu() if isinstance(fresh, Tensor) else [vector.cpu() for vector in fresh]
+            self._keep(name, {key: vector.clone() for key, vector in zip(new, moved, strict=True)})
+        return [self._vectors[name, content.key].to(device) for content in batch]
 
     def _content(self, slot: str, number: int) -> tuple[bool, str | None]:
         if (slot, number) not in self._contents:

@@ -21,10 +21,11 @@ from torchmetrics_majorscore.functional.frechet import (
 from torchmetrics_majorscore.functional.moments import Moments, join_moments, moments
 from torchmetrics_majorscore.metrics.canonical import by_content
 from torchmetrics_majorscore.metrics.given import GivenMetric
+from torchmetrics_majorscore.metrics.hearing import TARGET
 from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
 from torchmetrics_majorscore.metrics.mean import say_lost
 from torchmetrics_majorscore.metrics.options import GivenOptions
-from torchmetrics_majorscore.metrics.statistics import FeatureStatistics, as_statistics, statistics_of
+from torchmetrics_majorscore.metrics.statistics import FeatureStatistics, as_statistics, check_network, statistics_of
 from torchmetrics_majorscore.metrics.unique import owned
 from torchmetrics_majorscore.metrics.windows import window_rows
 
@@ -76,7 +77,11 @@ class FrechetDistance(GivenMetric):
         super().__init__(None, **options)
         self.gather = gather
         self._joined: list[Moments] | None = None
-        self.reference = None if reference is None else as_statistics(reference, self.network)
+        self.reference = None if reference is None else as_statistics(reference)
+        self._wants_target = self.reference is None
+        self._where = f", in {reference}" if isinstance(reference, (str, Path)) else ""
+        if self.reference is not None and self.hearing is None:
+            check_network(self.reference, self.network, self._where)
         self._reference_digest = self.reference.digest if self.reference else None
         self._said_of_rank = False
 
@@ -85,25 +90,31 @@ class FrechetDistance(GivenMetric):
         preds: Tensor | Sequence[Tensor] | None = None,
         target: Tensor | Sequence[Tensor] | None = None,
         *,
+        audio: Tensor | Sequence[Tensor | None] | None = None,
+        target_audio: Tensor | Sequence[Tensor | None] | None = None,
         ids: Sequence[int | str] | Tensor | None = None,
     ) -> None:
-        """Keep the features of a batch, of one side or of both.
+        """Keep the features of a batch, of one side or of both, given or of raw sounds.
 
         Args:
             preds: features of what was generated, (B, D), any floating dtype, kept as float32; of networks that give
                 several vectors per sample, (B, W, D) or a list of B tensors (W, D).
             target: features of the references, likewise. Without ids the numbers of samples may differ.
+            audio: instead of features, generated sounds, see :meth:`.SimilarityMetric.update`; needs ``network``.
+            target_audio: their references, likewise; may be left out for ids that were given with theirs before, see
+                ``cache_conditions``.
             ids: B strings or 64-bit ints; what was seen before of a sample counts once.
 
         Raises:
-            ValueError: an input that does not fit; nothing of the batch is kept. A vector that is not finite does not
-                raise: it is left out, see ``nan_strategy``.
+            ValueError: an input that does not fit; nothing of the batch is kept. A vector that is not finite, or a
+                sound that is missing, does not raise: it is left out, see ``nan_strategy``.
         """
-        if self.reference is not None and target is not None:
+        if self.reference is not None and not (target is None and target_audio is None):
             raise ValueError("Expected no target, since the metric has the statistics of a reference; got one.")
+        heard = self._hear((preds, target), {"audio": audio, TARGET: target_audio}, ids)
+        if heard is not None:
+            preds, target = (heard[name].features if name in heard else None for name in ("audio", TARGET))
         given = [(side, x) for side, x in zip(SIDES, (preds, target), strict=True) if x is not None]
-        if not given:
-            raise ValueError("Expected features of preds, target or both, got none.")
         parts = [(side, *window_rows(side, features, ids)) for side, features in given]
         parts = [part for part in parts if len(part[1])] or parts[:1]
         with torch.inference_mode(False), torch.no_grad():
@@ -112,13 +123,23 @@ class FrechetDistance(GivenMetric):
                 raise ValueError(
                     f"Expected as many features in preds as in target, got {[r.shape[1] - 1 for r in marked]}."
                 )
-            if len(marked[0]):
+            if marked and len(marked[0]):
                 self._check_reference(marked[0].shape[1] - 1)
-                self.append_rows(torch.cat([ids for _, ids, _ in parts]), torch.cat(marked), bytes(8))
+                numbers = torch.cat([numbers for _, numbers, _ in parts])
+                self.append_rows(numbers, torch.cat(marked), self._weights(heard))
         self._warn_of_union()
 
+    def _filter_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        """Take what ``update`` knows out of what a collection is given; no references beside statistics of theirs."""
+        known = super()._filter_kwargs(**kwargs)
+        return {name: value for name, value in known.items() if self.reference is None or "target" not in name}
+
     def _check_reference(self, width: int) -> None:
-        if self.reference is not None and width != len(self.reference.mean):
+        if self.reference is None:
+            return
+        if self.hearing:  # whose name is only known once it is built
+            check_network(self.reference, self.network, self._where)
+        if width != len(self.reference.mean):
             raise ValueError(
                 f"Expected features of {len(self.reference.mean)} numbers as the reference's, got {width}."
             )

@@ -45,6 +45,7 @@ class InceptionScore(GivenMetric):
     higher_is_better = True
     plot_lower_bound = 1.0
     _row_name = "logits"
+    _uses_logits = True
 
     def __init__(self, splits: int = 10, *, seed: int | None = None, **options: Unpack[GivenOptions]) -> None:
         check_splits(splits)
@@ -52,23 +53,35 @@ class InceptionScore(GivenMetric):
         self.seed = seed
         super().__init__(None, **options)
 
-    def update(self, preds: Tensor, *, ids: Sequence[int | str] | Tensor | None = None) -> None:
-        """Keep the logits of a batch.
+    def update(
+        self,
+        preds: Tensor | None = None,
+        *,
+        audio: Tensor | Sequence[Tensor | None] | None = None,
+        ids: Sequence[int | str] | Tensor | None = None,
+    ) -> None:
+        """Keep the logits of a batch, given or of raw sounds.
 
         Args:
             preds: logits of what was generated, (B, C), any floating dtype; kept as float32.
+            audio: instead of them, generated sounds, see :meth:`.SimilarityMetric.update`; needs ``network``.
             ids: B strings or 64-bit ints; a sample whose id was seen before counts once. With ``seed`` they are needed,
                 and are ints.
 
         Raises:
-            ValueError: an input that does not fit; nothing of the batch is kept. A row that is not finite does not
-                raise: the sample has no value, see ``nan_strategy``.
+            ValueError: an input that does not fit; nothing of the batch is kept. A row that is not finite, or a sound
+                that is missing, does not raise: the sample has no value, see ``nan_strategy``.
         """
         if self.seed is not None and (ids is None or any(isinstance(one, str) for one in ids)):
             raise ValueError(
                 "Expected ids with a seed, ints in the order to shuffle: places in the sorted list of files."
             )
-        self._keep(ids, check_rows("preds", preds))
+        heard = self._hear([preds], {"audio": audio}, ids)
+        if heard is not None:
+            if not heard:  # an empty batch
+                return
+            preds = heard["audio"].logits
+        self._keep(ids, check_rows("preds", preds), heard)
 
     def compute(self) -> Tensor:
         """Give the mean over the splits.

@@ -5,7 +5,7 @@ sample (no frames, NaN, empty caption, None) leaves that sample without an embed
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,30 +17,37 @@ FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 APART = 1.0  # seconds
 
 
-def check_inputs(inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, *, quiet: bool) -> dict[str, list[Any]]:
+def check_inputs(
+    inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, *, quiet: bool, said: Collection[str] = ()
+) -> dict[str, list[Any]]:
     """Check the inputs of a batch, and warn of samples that have no value or look like a mistake.
 
     Args:
-        inputs: modality to a batch, as ``update`` takes it.
-        rates: modality to the rate of its batch, as :meth:`.Modality.check_rate` gives it.
+        inputs: modality, or ``target_`` and a modality, to a batch, as ``update`` takes it.
+        rates: its name to the rate of the batch, as :meth:`.Modality.check_rate` gives it.
         ids: those of the batch, to name samples by; None without.
         quiet: do not warn of samples without a value.
+        said: inputs of whose samples nothing is said, since another metric does.
 
     Returns:
-        Modality to samples, None where a sample has no value.
+        Name to samples, None where a sample has no value.
 
     Raises:
         ValueError: an unknown modality, a batch that does not fit, or batches of different lengths.
     """
-    checked = {name: MODALITIES[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
+    kinds = {name: MODALITIES[name.removeprefix("target_")] for name in inputs}
+    checked = {name: kinds[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
     if len({len(one.samples) for one in checked.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.samples)}" for name, one in checked.items())
         raise ValueError(f"Expected as many samples in every input, got {counts}.")
     for name, one in checked.items():
+        if name in said:
+            continue
         if not quiet:
             _warn(name, one.reasons, ids, "; its pairs have no value.")
         _warn(name, one.remarks, ids, "; it is scored as it is.")
-    _warn_of_lengths(checked, ids)
+    if not set(checked) <= set(said):
+        _warn_of_lengths(checked, ids)
     return {name: one.samples for name, one in checked.items()}
 
 

@@ -7,6 +7,7 @@ from typing_extensions import Unpack
 
 from torchmetrics_majorscore.functional.kl import Direction, check_direction, kl_divergence
 from torchmetrics_majorscore.metrics.given import GivenMean
+from torchmetrics_majorscore.metrics.hearing import TARGET
 from torchmetrics_majorscore.metrics.inputs import check_rows
 from torchmetrics_majorscore.metrics.options import GivenOptions
 
@@ -35,6 +36,7 @@ class PairedKL(GivenMean):
     """
 
     plot_lower_bound = 0.0
+    _uses_logits = _wants_target = True
 
     def __init__(
         self, direction: Direction = "target||preds", *, probabilities: bool = False, **options: Unpack[GivenOptions]
@@ -44,22 +46,38 @@ class PairedKL(GivenMean):
         self.probabilities = probabilities
         super().__init__(["kl"], **options)
 
-    def update(self, preds: Tensor, target: Tensor, *, ids: Sequence[int | str] | Tensor | None = None) -> None:
-        """Keep the divergence of each sample of a batch.
+    def update(
+        self,
+        preds: Tensor | None = None,
+        target: Tensor | None = None,
+        *,
+        audio: Tensor | Sequence[Tensor | None] | None = None,
+        target_audio: Tensor | Sequence[Tensor | None] | None = None,
+        ids: Sequence[int | str] | Tensor | None = None,
+    ) -> None:
+        """Keep the divergence of each sample of a batch, given as logits or as raw sounds.
 
         Args:
             preds: logits of what was generated, (B, C), any floating dtype.
             target: logits of the references, (B, C), paired by row.
+            audio: instead of logits, generated sounds, see :meth:`.SimilarityMetric.update`; needs ``network``.
+            target_audio: their references, likewise; may be left out for ids that were given with theirs before, see
+                ``cache_conditions``.
             ids: B strings or 64-bit ints; a sample whose id was seen before counts once.
 
         Raises:
-            ValueError: an input that does not fit; nothing of the batch is kept. A row that is not finite does not
-                raise: the sample has no value, see ``nan_strategy``.
+            ValueError: an input that does not fit; nothing of the batch is kept. A row that is not finite, or a sound
+                that is missing, does not raise: the sample has no value, see ``nan_strategy``.
         """
+        sounds = {"audio": audio, TARGET: target_audio}
+        heard = self._hear((preds, target), sounds, ids, needed=list(sounds))
+        if heard is not None:
+            if not heard:  # an empty batch
+                return
+            preds, target = heard["audio"].logits, heard[TARGET].logits
         own, other = check_rows("preds", preds), check_rows("target", target)
-        self._keep(
-            ids, kl_divergence(own, other.to(own.device), self.direction, probabilities=self.probabilities)[:, None]
-        )
+        rows = kl_divergence(own, other.to(own.device), self.direction, probabilities=self.probabilities)
+        self._keep(ids, rows[:, None], heard)
 
     def _score(self, values: Tensor) -> Tensor:
         return values[:, 0]

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.metrics.conditions import Conditions
+    from torchmetrics_majorscore.networks import Network
 
 NanStrategy = Literal["warn", "ignore", "error"]
 
@@ -34,11 +35,17 @@ class GivenOptions(CommonOptions, total=False):
     """Keyword arguments of every metric over given features, logits or detections, beside :class:`.CommonOptions`.
 
     Args:
-        network: name of what made them, best with a digest of its weights. It stands in the signature, and keeps what
-            different networks made apart: states, ranks, reference statistics.
+        network: what made them. A name, best with a digest of its weights, says only that; what :func:`.load_network`
+            gives, or an object as :class:`.FeatureNetwork` describes it, also hears raw sounds in ``update``. It
+            stands in the signature, and keeps what different networks made apart: states, ranks, reference statistics.
+        sample_rate: rate of raw sounds in Hz, whole; needed only for raw sounds.
+        cache_conditions: remember what was heard in references beyond ``reset``, by their ids: True or a file, see
+            :class:`.Conditions`. From the second epoch on ``target_audio`` may then be left out.
     """
 
-    network: str | None
+    network: "Network | None"
+    sample_rate: int | None
+    cache_conditions: "bool | str | Path | Conditions"
 
 
 class MetricOptions(CommonOptions, total=False):

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
-from torchmetrics_majorscore.metrics.gather import gather_equal, gather_rows
+from torchmetrics_majorscore.metrics.gather import Table, gather_equal, gather_tables
 from torchmetrics_majorscore.metrics.ids import ids_to_int64, int64_to_ids
 from torchmetrics_majorscore.metrics.unique import unique_rows
 
@@ -51,6 +51,7 @@ class RowMetric(Metric):
         self._width = None if columns is None else len(self.columns or ())
         self._computed_rows = self._in_forward = False
         self.partners: list[list[object]] = []  # choices of the metrics that compute from the rows synced here
+        self.brought: tuple[list[Tensor], bytes] | None = None  # what a collection has gathered for this metric
         self.add_state("ids", [], dist_reduce_fx="cat")
         self.add_state("values", [], dist_reduce_fx="cat")
         digest = torch.tensor(list(fingerprint), dtype=torch.uint8, device=self._device)
@@ -131,13 +132,7 @@ class RowMetric(Metric):
         Ids and values travel as one int32 matrix, bits unchanged. torchmetrics would gather state by state, and
         guess the dtype and shape of a state that is empty.
         """
-        ids, values = (
-            torch.cat(rows) if rows else none
-            for rows, none in zip((self.ids, self.values), self._no_rows(), strict=True)
-        )
-        rows = [ids.view(torch.int32).reshape(-1, 2), values.contiguous().view(torch.int32)]
-        packed = torch.cat([part.to(self.device) for part in rows], dim=-1)
-        parts = self._gather(packed, dist_sync_fn, process_group)
+        parts = self._gather(self.packed_rows(), dist_sync_fn, process_group)
         # A single row is contiguous as a slice already, at an offset at which int64 cannot start: hence the copy.
         numbers = [part[:, :2].clone(memory_format=torch.contiguous_format) for part in parts]
         self.ids = [part.view(torch.int64).reshape(-1) for part in numbers]
@@ -146,16 +141,29 @@ class RowMetric(Metric):
             if self._reductions:
                 super()._sync_dist(dist_sync_fn, process_group)
 
+    def packed_rows(self) -> Tensor:
+        """Give the rows as they travel, int32 (N, 2 + K)."""
+        ids, values = (
+            torch.cat(rows) if rows else none
+            for rows, none in zip((self.ids, self.values), self._no_rows(), strict=True)
+        )
+        rows = [ids.view(torch.int32).reshape(-1, 2), values.contiguous().view(torch.int32)]
+        return torch.cat([part.to(self.device) for part in rows], dim=-1)
+
     def _gather(self, rows: Tensor, dist_sync_fn: Any, process_group: Any) -> list[Tensor]:
         """Gather int32 rows (N, W) of all ranks, which have to agree in all that moves the value."""
-        # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
-        choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
         gather = gather_equal if dist_sync_fn is gather_all_tensors else dist_sync_fn
-        digest = hashlib.blake2b(choices, digest_size=8).digest()
-        weights = bytes(self.fingerprint[16:].tolist())
-        parts, weights = gather_rows(rows, digest, weights, gather, process_group or self.process_group)
+        group = process_group or self.process_group
+        parts, weights = self.brought or gather_tables([self.table(rows)], gather, group)[0]
         self.fingerprint = torch.cat([self.fingerprint[:16], self.fingerprint.new_tensor(list(weights))])
         return parts
+
+    def table(self, rows: Tensor) -> Table:
+        """Give int32 rows (N, W) with what has to be alike on all ranks: all that moves the value."""
+        # The choices of ``compute`` stay out of the state, which metrics of one compute group share.
+        choices = repr((self.fingerprint[:8].tolist(), self._choices(), self.partners)).encode()
+        digest = hashlib.blake2b(choices, digest_size=8).digest()
+        return Table(rows, digest, bytes(self.fingerprint[16:].tolist()))
 
     @contextmanager
     def _only_added(self, table: str) -> Iterator[None]:

@@ -85,17 +85,15 @@ class FeatureStatistics:
         return whole.hexdigest()
 
 
-def as_statistics(reference: "FeatureStatistics | str | Path", network: str | None) -> FeatureStatistics:
-    """Give the statistics of a file, or those given.
+def as_statistics(reference: "FeatureStatistics | str | Path") -> FeatureStatistics:
+    """Give the statistics of a file, or those given."""
+    return reference if isinstance(reference, FeatureStatistics) else FeatureStatistics.load(reference)
 
-    Raises:
-        ValueError: they are those of another network's features.
-    """
-    found = reference if isinstance(reference, FeatureStatistics) else FeatureStatistics.load(reference)
-    if found.network != network:
-        where = "" if isinstance(reference, FeatureStatistics) else f", in {reference}"
-        raise ValueError(f"Expected statistics of network={network!r}, got those of {found.network!r}{where}.")
-    return found
+
+def check_network(reference: FeatureStatistics, network: str | None, where: str = "") -> None:
+    """Raise ValueError if statistics are those of another network's features; ``where`` ends the message."""
+    if reference.network != network:
+        raise ValueError(f"Expected statistics of network={network!r}, got those of {reference.network!r}{where}.")
 
 
 def statistics_of(rows: Tensor, ids: Tensor, network: str) -> FeatureStatistics:

@@ -28,6 +28,8 @@ class SharedNetwork(Handle[FeatureNetwork]):
         seconds: see :func:`.prepare`.
     """
 
+    logit_choices: tuple[str, ...] = ()
+    """What moves the logits beside the network's weights, for the signature."""
     remembers = 2  # a metric asks for what was generated and for its reference before the next metric does
 
     def __init__(

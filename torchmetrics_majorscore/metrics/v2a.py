@@ -1,0 +1,204 @@
+"""What a validation of a video-to-audio model prints: MAJORScores, and beside them FD, KL and IS."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Unpack
+
+from torchmetrics_majorscore.encoders import ENCODERS, Encoder, load_encoder
+from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.metrics.collection import major_members
+from torchmetrics_majorscore.metrics.conditions import as_conditions
+from torchmetrics_majorscore.metrics.count import VectorCount
+from torchmetrics_majorscore.metrics.frechet import FrechetDistance
+from torchmetrics_majorscore.metrics.given import GivenMetric
+from torchmetrics_majorscore.metrics.hearing import TARGET
+from torchmetrics_majorscore.metrics.inception import InceptionScore
+from torchmetrics_majorscore.metrics.kl import PairedKL
+from torchmetrics_majorscore.metrics.options import MetricOptions
+from torchmetrics_majorscore.metrics.rows import RowMetric
+from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
+from torchmetrics_majorscore.metrics.together import RowCollection
+from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
+from torchmetrics_majorscore.networks.zero_shot import zero_shot
+
+Reference = FeatureStatistics | str | Path
+
+
+class V2AMetrics(RowCollection):
+    """MAJORScores, and Fréchet distance, divergence and inception score of the same sounds, each network run once.
+
+    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass, see
+    :func:`.zero_shot`, and need no further weights: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot`` and
+    ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
+    ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
+    vectors: compare distances of equal numbers only.
+
+    Args:
+        encoder: see :class:`MAJORScore`.
+        networks: names out of :data:`.NETWORKS`, or short names for the columns to what :func:`.load_network` takes.
+        target: whether ``update`` gets ``target_audio``, the sounds to compare with, or knows them by id, see
+            ``cache_conditions``. Without, the columns that need them are left out.
+        references: statistics of real sounds, or their files, by the name of their column, as ``{"fd_clap": "a.st"}``:
+            distances to these, and not to the targets.
+        labels: see :func:`.zero_shot`.
+        scale: see :func:`.zero_shot`.
+        free: whether the columns of the joint encoder's own pass are wanted.
+        splits: of the inception scores of ``networks``; ``is_zero_shot`` has one, over all sounds.
+        pairs: see :class:`MAJORScores`.
+        absolute: see :class:`MAJORScores`.
+        prefix: put in front of each name, for example ``"val/"``.
+        postfix: put behind each name.
+        options: of all members, see :class:`.MetricOptions`.
+
+    Raises:
+        ValueError: a reference without a column, or an unknown option.
+
+    Example:
+        >>> import torch
+        >>> from torchmetrics_majorscore import V2AMetrics
+        >>> metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=1)
+        >>> [name for name in metrics if name[:4] not in ("majo", "simi", "fair")]
+        ['fd_clap', 'fd_clap_n', 'kl_zero_shot', 'is_zero_shot']
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder = "c-mcr",
+        *,
+        networks: Sequence[str] | Mapping[str, Network] = (),
+        target: bool = True,
+        references: Mapping[str, Reference] | None = None,
+        labels: str | Path | Sequence[str] | None = None,
+        scale: float | None = None,
+        free: bool = True,
+        splits: int = 10,
+        pairs: Pairs = "text",
+        absolute: bool = False,
+        prefix: str | None = None,
+        postfix: str | None = None,
+        **options: Unpack[MetricOptions],
+    ) -> None:
+        self.needs_target = target
+        shared = load_encoder(encoder)
+        options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
+        majors: dict[str, RowMetric] = {**major_members(shared, pairs, absolute, None, options)}
+        own = {name: value for name, value in options.items() if name != "fps"}
+        chosen = _chosen(networks)
+        columns = _Columns(target, dict(references or {}), own)
+        groups = [majors]
+        if free:
+            heard = zero_shot(shared, labels, scale)
+            of = "clap" if shared.portable_key.split("|")[0] in ENCODERS else "joint"
+            groups += columns.distance(of, heard) + columns.of_classes("zero_shot", heard, 1)
+        for name, network in chosen.items():
+            groups += columns.distance(name, network)
+            entry = NETWORKS.get(network.portable_key.split("|")[0])
+            if entry is None or entry.classes:
+                groups += columns.of_classes(name, network, splits)
+        columns.finish()
+        super().__init__(groups, prefix=prefix, postfix=postfix)
+        self._say_once()
+
+    def _say_once(self) -> None:
+        """Let one member warn of a sample, and not all."""
+        said, networks = ["audio"], set()
+        for first, *_ in self._row_groups:
+            if isinstance(first, GivenMetric) and first.hearing:
+                key = first.hearing.network.key
+                first.hearing.said = (*said, *(["too short"] if key in networks else []))
+                networks.add(key)
+                said = ["audio", *([TARGET] if first._wants_target or TARGET in said else [])]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Score a batch, see :meth:`.SimilarityMetric.update`.
+
+        Args:
+            args: none.
+            kwargs: ``video``, ``text``, ``audio``, ``ids``, and ``target_audio``, the sounds to compare with, like
+                ``audio``; it may be left out for ids that were given with theirs before, see ``cache_conditions``.
+
+        Raises:
+            ValueError: an input that does not fit; nothing of the batch is kept.
+        """
+        with self._whole_batches():
+            super().update(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Score a batch as :meth:`update`, and give its values."""
+        with self._whole_batches():
+            values: dict[str, Any] = super().forward(*args, **kwargs)
+        return values
+
+    @contextmanager
+    def _whole_batches(self) -> Iterator[None]:
+        """Take from all members what some have kept of a batch that another refuses."""
+        members = [member for group in self._row_groups for member in group]
+        held = [(member, member.ids, member.values, len(member.ids)) for member in members]
+        try:
+            yield
+        except BaseException:
+            for member, ids, values, count in held:
+                del ids[count:], values[count:]  # in place, for the members of a group share them
+                member.ids, member.values = ids, values
+            raise
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """Every choice that moves a value, for each; builds the networks."""
+        named: Any = self.items(copy_state=False)
+        return {name: member.signature for name, member in named if not isinstance(member, VectorCount)}
+
+
+class _Columns:
+    """Which columns a network gives, with what there is to compare with."""
+
+    def __init__(self, target: bool, references: dict[str, Reference], options: dict[str, Any]) -> None:
+        self.target = target
+        self.references = references
+        self.options = options
+        self.lost: list[str] = []
+
+    def distance(self, of: str, network: SharedNetwork) -> list[dict[str, RowMetric]]:
+        """Give the group of a Fréchet distance, if there is a reference."""
+        name = f"fd_{of}"
+        reference = self.references.pop(name, None)
+        if reference is None and not self.target:
+            self.lost.append(name)
+            return []
+        kinds = {name: FrechetDistance, f"{name}_n": VectorCount}
+        return [{key: kind(reference, network=network, **self.options) for key, kind in kinds.items()}]
+
+    def of_classes(self, of: str, network: SharedNetwork, splits: int) -> list[dict[str, RowMetric]]:
+        """Give the groups of a divergence, if there are targets, and of an inception score."""
+        sure: dict[str, RowMetric] = {f"is_{of}": InceptionScore(splits, network=network, **self._generated)}
+        if self.target:
+            return [{f"kl_{of}": PairedKL(network=network, **self.options)}, sure]
+        self.lost.append(f"kl_{of}")
+        return [sure]
+
+    @property
+    def _generated(self) -> dict[str, Any]:
+        return {name: value for name, value in self.options.items() if name != "cache_conditions"}
+
+    def finish(self) -> None:
+        """Say what was left out, and refuse what is left over."""
+        if self.references:
+            raise ValueError(f"Expected references by the name of their column, got {', '.join(self.references)}.")
+        if self.lost:
+            warnings.warn(
+                f"{', '.join(self.lost)} are left out, since there is nothing to compare with: give target_audio "
+                "(target=True), or statistics for the distances (references=...).",
+                stacklevel=3,
+            )
+
+
+def _chosen(networks: Sequence[str] | Mapping[str, Network]) -> dict[str, SharedNetwork]:
+    """Give names of columns to handles."""
+    if isinstance(networks, str):
+        raise ValueError(f"Expected networks as a list of names, got {networks!r}.")
+    named = networks if isinstance(networks, Mapping) else dict(zip(networks, networks, strict=True))
+    return {name: load_network(network) for name, network in named.items()}
