@@ -7,6 +7,8 @@ A local folder takes the public files under their public names:
 ``clap``             ``630k-fusion-best.safetensors`` or ``630k-fusion-best.pt`` (laion_clap)
 ``any-clap``         the same, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
+``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
+``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
 ==================== ============================================================================================
 """

@@ -23,6 +23,7 @@ class Checkpoint:
     filename: str
     sha256: str | None = None
     git_blob: str | None = None
+    md5: str | None = None
 
 
 # laion_clap's checkpoints with HTSAT, the one of C-MCR first; the baseline takes any of them from a folder.
@@ -36,8 +37,8 @@ _LAION = (
     "music_speech_epoch_15_esc_89.25",
 )
 
-# The revision pins the content. The SHA-256 of 630k-fusion-best.pt and of the two RoBERTa files is not pinned: it could
-# not be looked up when this was written.
+# The revision pins the content. The SHA-256 of 630k-fusion-best.pt, of PaSST and of the two RoBERTa files is not
+# pinned: it could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -76,6 +77,19 @@ CHECKPOINTS = {
         "FacebookAI/roberta-base",
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "merges.txt",
+    ),
+    "passt": Checkpoint(
+        ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
+        "https://github.com/kkoutini/PaSST/releases/download",
+        "v0.0.1-audioset",
+        "passt-s-f128-p16-s10-ap.476-swa.pt",
+    ),
+    "synchformer": Checkpoint(
+        ("synchformer_state_dict.safetensors", "synchformer_state_dict.pth"),
+        "https://github.com/hkchengrex/MMAudio/releases/download",
+        "v0.1",
+        "synchformer_state_dict.pth",
+        md5="5b2f5594b0730f70e41e549b7c94390c",  # as MMAudio's own downloader expects it
     ),
 }
 
@@ -131,13 +145,19 @@ def _matches(path: Path, checkpoint: Checkpoint) -> bool:
     if checkpoint.git_blob:
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
+    if checkpoint.md5:
+        return _file_digest(path, "md5") == checkpoint.md5
     return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
 
 
 def file_sha256(path: Path) -> str:
     """Compute the SHA-256 of a file."""
-    sha = hashlib.sha256()
+    return _file_digest(path, "sha256")
+
+
+def _file_digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()

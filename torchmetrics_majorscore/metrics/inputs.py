@@ -11,14 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.modalities import MODALITIES, Checked
+from torchmetrics_majorscore.modalities import MODALITIES, Checked, Modality
 
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 APART = 1.0  # seconds
 
 
 def check_inputs(
-    inputs: Mapping[str, Any], rates: Mapping[str, Any], ids: Any, *, quiet: bool, said: Collection[str] = ()
+    inputs: Mapping[str, Any],
+    rates: Mapping[str, Any],
+    ids: Any,
+    *,
+    quiet: bool,
+    said: Collection[str] = (),
+    modalities: Mapping[str, Modality] = MODALITIES,
 ) -> dict[str, list[Any]]:
     """Check the inputs of a batch, and warn of samples that have no value or look like a mistake.
 
@@ -28,6 +34,7 @@ def check_inputs(
         ids: those of the batch, to name samples by; None without.
         quiet: do not warn of samples without a value.
         said: inputs of whose samples nothing is said, since another metric does.
+        modalities: those that are known.
 
     Returns:
         Name to samples, None where a sample has no value.
@@ -35,7 +42,7 @@ def check_inputs(
     Raises:
         ValueError: an unknown modality, a batch that does not fit, or batches of different lengths.
     """
-    kinds = {name: MODALITIES[name.removeprefix("target_")] for name in inputs}
+    kinds = {name: modalities[name.removeprefix("target_")] for name in inputs}
     checked = {name: kinds[name].check(batch, rates.get(name)) for name, batch in inputs.items()}
     if len({len(one.samples) for one in checked.values()}) > 1:
         counts = ", ".join(f"{name} {len(one.samples)}" for name, one in checked.items())
@@ -44,15 +51,22 @@ def check_inputs(
         if name in said:
             continue
         if not quiet:
-            _warn(name, one.reasons, ids, "; its pairs have no value.")
-        _warn(name, one.remarks, ids, "; it is scored as it is.")
+            warn_of_samples(name, one.reasons, ids, "; its pairs have no value.")
+        warn_of_samples(name, one.remarks, ids, "; it is scored as it is.")
     if not set(checked) <= set(said):
         _warn_of_lengths(checked, ids)
     return {name: one.samples for name, one in checked.items()}
 
 
-def _warn(name: str, notes: Mapping[int, str], ids: Any, end: str) -> None:
-    """Warn of samples by their ids; of a whole batch of them once."""
+def warn_of_samples(name: str, notes: Mapping[int, str], ids: Any, end: str) -> None:
+    """Warn of samples by their ids; of a whole batch of them once.
+
+    Args:
+        name: of the input.
+        notes: place in the batch to what is said of the sample.
+        ids: those of the batch; None without.
+        end: of the sentence.
+    """
     alike: dict[str, list[int]] = {}
     for place, note in notes.items():
         alike.setdefault(note.rpartition(" of ")[0] if "peak" in note else note, []).append(place)

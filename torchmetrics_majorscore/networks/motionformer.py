@@ -73,7 +73,7 @@ class DividedAttention(nn.Module):
         parts = parts.transpose(1, 2) if in_time else parts
         shared = qkv[:, None, :1].expand(-1, parts.shape[1], -1, -1, -1, -1)
         known = torch.cat([shared[:, :, :, 1:], parts[:, :, :, 1:]], dim=2).flatten(0, 1)
-        mixed = _attend(parts[:, :, :, 0].flatten(0, 1), known[:, :, 0], known[:, :, 1]).unflatten(0, parts.shape[:2])
+        mixed = _attend(parts[:, :, :, 0].flatten(0, 1), known[:, :, 0], known[:, :, 1]).view(*parts.shape[:3], -1)
         mixed = mixed.transpose(1, 2) if in_time else mixed
         out: Tensor = self.proj(torch.cat([first, mixed.flatten(1, 2)], dim=1))
         return out
@@ -112,7 +112,7 @@ class DividedBlock(nn.Module):
 class _Patches(nn.Module):
     """Holder of the convolution that makes tokens, under the name that it has in the public file."""
 
-    def __init__(self, convolution: nn.Module) -> None:
+    def __init__(self, convolution: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__()
         self.proj = convolution
 
@@ -157,7 +157,9 @@ class VideoTower(nn.Module):
 
     def _patches(self, pixels: Tensor) -> Tensor:
         """Map (N, frames, 3, size, size) to (N, times, places, width), as the convolution does but as one product."""
-        patch, layer = self.options.patch, self.patch_embed_3d.proj
-        cubes = pixels.unflatten(-1, (-1, patch)).unflatten(-3, (-1, patch)).unflatten(1, (-1, 2))
-        cubes = cubes.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(2, 3)  # a cube: colour, frame, row, column
-        return linear(cubes, layer.weight.flatten(1), layer.bias)
+        options, layer = self.options, self.patch_embed_3d.proj
+        side, patch = options.size // options.patch, options.patch
+        cubes = pixels.reshape(-1, options.times, 2, 3, side, patch, side, patch)
+        cubes = cubes.permute(0, 1, 4, 6, 3, 2, 5, 7)  # a cube: colour, frame, row, column
+        rows = linear(cubes.reshape(-1, layer.weight[0].numel()), layer.weight.flatten(1), layer.bias)
+        return rows.view(len(pixels), self.options.times, self.options.places, -1)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.networks.loading import fill
 from torchmetrics_majorscore.networks.transformer import EPS, Block
 
 SAMPLE_RATE = 32_000
@@ -63,7 +65,7 @@ class PaSST(nn.Module):
     window: Tensor
     mel: Tensor
 
-    def __init__(self, options: PaSSTOptions = PaSSTOptions()) -> None:  # noqa: B008
+    def __init__(self, options: PaSSTOptions = PaSSTOptions()) -> None:
         super().__init__()
         self.options, width, (low, long) = options, options.width, options.grid
         self.name = "passt"
@@ -91,7 +93,7 @@ class PaSST(nn.Module):
             ``"features"``, float32, (B, 768), and ``"logits"`` before the sigmoid, (B, 527).
         """
         features = torch.cat([self._features(self.log_mel(waveform)) for waveform in batch])  # one by one: same bits
-        return {"features": features, "logits": torch.cat([self.head(row) for row in features.split(1)])}
+        return {"features": features, "logits": torch.cat([self.head(row) for row in features[:, None]])}
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Compute the mel spectrogram of one waveform (S,), cut or filled: (1, 1, bands, frames)."""
@@ -123,3 +125,10 @@ def mel_bands(count: int) -> Tensor:
     step = 1127.0 * math.log(1.0 + HIGHEST / 700.0) / (count + 1)
     place = mel / step - torch.arange(count)[:, None]  # 0 to 1 on the way up, 1 to 2 on the way down
     return pad(torch.minimum(place, 2.0 - place).clamp(min=0.0), (0, 1))
+
+
+def load(weights: Weights) -> PaSST:
+    """Build the public network and load its checkpoint."""
+    network = PaSST()
+    fill(network, weights, "passt")
+    return network

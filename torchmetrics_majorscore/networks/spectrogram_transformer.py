@@ -94,6 +94,12 @@ class _Embeddings(nn.Module):
         self.patch_embeddings = nn.ModuleDict({"projection": nn.Conv2d(1, options.width, PATCH, STRIDE)})
 
 
+class _Encoder(nn.Module):
+    def __init__(self, options: AudioOptions) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(ASTLayer(options.width, options.heads) for _ in range(options.depth))
+
+
 class AST(nn.Module):
     """Spectrograms to tokens.
 
@@ -104,8 +110,7 @@ class AST(nn.Module):
     def __init__(self, options: AudioOptions) -> None:
         super().__init__()
         self.embeddings = _Embeddings(options)
-        layers = nn.ModuleList(ASTLayer(options.width, options.heads) for _ in range(options.depth))
-        self.encoder = nn.ModuleDict({"layer": layers})
+        self.encoder = _Encoder(options)
         self.layernorm = nn.LayerNorm(options.width, eps=EPS)
 
     def forward(self, mels: Tensor) -> Tensor:
@@ -114,7 +119,7 @@ class AST(nn.Module):
         patches = parts.patch_embeddings["projection"](mels[:, None]).flatten(2).transpose(1, 2)
         first = torch.cat([parts.cls_token, parts.distillation_token], dim=1).expand(len(mels), -1, -1)
         x = torch.cat([first, patches], dim=1) + parts.position_embeddings
-        for layer in self.encoder["layer"]:
+        for layer in self.encoder.layer:
             x = layer(x)
         out: Tensor = self.layernorm(x)
         return out

@@ -4,7 +4,7 @@ Source: Iashin et al., "Synchformer: Efficient Synchronization from Sparse Cues"
 video-to-audio papers uses it: the first and the last 14 segments of a clip.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches
+from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.mel import MelOptions, mel_bands
 from torchmetrics_majorscore.encoders.resize import prepare_frames
 from torchmetrics_majorscore.networks.comparison import Comparison
+from torchmetrics_majorscore.networks.loading import fill
 from torchmetrics_majorscore.networks.motionformer import VideoOptions, VideoTower
 from torchmetrics_majorscore.networks.spectrogram_transformer import AudioOptions, AudioTower
 
 SAMPLE_RATE = 16_000
 FPS = 25
 SEGMENTS = 14
-"""What the network compares at a time: 4.8 s."""
+"""Of a comparison, which is of 4.8 s."""
 SEGMENT = 10_240  # samples, 0.64 s
 MEAN, DEVIATION = -4.2677393, 4.5689974  # of AudioSet's log-mels
 AUDIO_PER_CALL = 8
@@ -54,6 +56,7 @@ class Synchformer(nn.Module):
 
     sample_rate = SAMPLE_RATE
     fps = FPS
+    shortest = 4.8
     window: Tensor
     bands: Tensor
 
@@ -61,7 +64,7 @@ class Synchformer(nn.Module):
         super().__init__()
         self.options = options = options or SynchformerOptions()
         self.name = "synchformer"
-        mel = MelOptions(SAMPLE_RATE, SEGMENT, n_fft=1024, hop_length=160, n_mels=options.audio.bands, f_min=0.0, f_max=8000.0)
+        mel = MelOptions(SAMPLE_RATE, SEGMENT, 1024, 160, options.audio.bands, f_min=0.0, f_max=8000.0)
         self.register_buffer("window", torch.hann_window(400), persistent=False)
         self.register_buffer("bands", mel_bands(mel), persistent=False)
         self.vfeat_extractor = VideoTower(options.video)
@@ -121,10 +124,17 @@ class Synchformer(nn.Module):
         """Compute the normalised log-mels of segments (N, SEGMENT): (N, bands, frames)."""
         spectra = torch.stft(segments, 1024, 160, 400, self.window, return_complex=True)
         mels = (torch.view_as_real(spectra).square().sum(dim=-1).transpose(1, 2) @ self.bands + 1e-6).log()
-        # The frame that is missing is one of zeros behind the logarithm, as at training.
+        # The last frame is of zeros behind the logarithm, as at training.
         filled = pad(mels.transpose(1, 2), (0, self.options.audio.frames - mels.shape[1]))
         return (filled - MEAN) / (2 * DEVIATION)
 
 
 def _split(rows: Tensor, parts: Sequence[Tensor]) -> list[Tensor]:
-    return list(rows.split([len(part) for part in parts]))
+    return list(torch.split(rows, [len(part) for part in parts]))
+
+
+def load(weights: Weights) -> Synchformer:
+    """Build the public network and load its checkpoint."""
+    network = Synchformer()
+    fill(network, weights, "synchformer")
+    return network

@@ -42,4 +42,6 @@ class NamedNetwork:
         return load(weights)
 
 
-NETWORKS: dict[str, NamedNetwork] = {}
+NETWORKS: dict[str, NamedNetwork] = {
+    "passt": NamedNetwork("passt.load", ("passt",), 32_000, 768, 527),
+}
