@@ -69,7 +69,7 @@ class PaSST(nn.Module):
         super().__init__()
         self.options, width, (low, long) = options, options.width, options.grid
         self.name = "passt"
-        self.register_buffer("window", torch.hann_window(WINDOW, periodic=False), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW, periodic=False, device="cpu"), persistent=False)
         self.register_buffer("mel", mel_bands(options.bands), persistent=False)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.dist_token = nn.Parameter(torch.zeros(1, 1, width))

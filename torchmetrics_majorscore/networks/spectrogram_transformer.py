@@ -1,7 +1,7 @@
 """Synchformer's audio tower: the Audio Spectrogram Transformer, and a vector for every 0.1 s.
 
-transformers has the network as well (``ASTModel``), but names its tensors otherwise than the public file and otherwise
-from version to version. tests/test_synchformer.py compares the two.
+transformers has the network as well (``ASTModel``), but under names of tensors that are not those of the public file
+and change from version to version.
 
 Source: Gong et al., "AST: Audio Spectrogram Transformer", Interspeech 2021; Iashin et al., "Synchformer", ICASSP 2024.
 """

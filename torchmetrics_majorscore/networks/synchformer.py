@@ -65,7 +65,7 @@ class Synchformer(nn.Module):
         self.options = options = options or SynchformerOptions()
         self.name = "synchformer"
         mel = MelOptions(SAMPLE_RATE, SEGMENT, 1024, 160, options.audio.bands, f_min=0.0, f_max=8000.0)
-        self.register_buffer("window", torch.hann_window(400), persistent=False)
+        self.register_buffer("window", torch.hann_window(400, device="cpu"), persistent=False)
         self.register_buffer("bands", mel_bands(mel), persistent=False)
         self.vfeat_extractor = VideoTower(options.video)
         self.afeat_extractor = AudioTower(options.audio)
