@@ -10,6 +10,8 @@ A local folder takes the public files under their public names:
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
+``panns``            ``Cnn14_16k_mAP=0.438.safetensors`` or ``Cnn14_16k_mAP=0.438.pth`` (PANNs)
+``vggish``           ``vggish-10086976.safetensors`` or ``vggish-10086976.pth`` (torchvggish)
 ==================== ============================================================================================
 """
 
@@ -92,8 +94,8 @@ def _folder_key(paths: Iterable[Path]) -> str:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file or of a pickled checkpoint.
 
-    A pickle is opened with ``weights_only=True`` and may hold NumPy scalars beside its tensors, as laion_clap's do.
-    A ``state_dict`` entry is unwrapped and the prefix ``module.`` removed.
+    A pickle is opened with ``weights_only=True`` and may hold numbers and arrays of NumPy beside its tensors, as
+    laion_clap's and PANNs' do. An entry ``state_dict`` or ``model`` is unwrapped and the prefix ``module.`` removed.
 
     Args:
         path: the file.
@@ -110,7 +112,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
         return load_file(path)
     content = _unpickle(path)
-    content = content.get("state_dict", content)
+    content = content.get("state_dict", content.get("model", content))
     tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"Expected {path} to hold a state dict of tensors, got none.")
@@ -120,17 +122,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _unpickle(path: Path) -> dict[str, Any]:
     import numpy as np
 
-    scalar: Any = np.float64(0).__reduce__()[0]
-    numbers: list[Any] = [
-        scalar,
-        np.dtype,
-        type(np.dtype("float64")),
-        type(np.dtype("float32")),
-        type(np.dtype("int64")),
-    ]
+    kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
+    functions: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    known: list[Any] = [*functions.values(), np.ndarray, np.dtype, *kinds]
     # Files written under NumPy 1 name numpy.core, under NumPy 2 numpy._core.
-    names: list[Any] = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    with torch.serialization.safe_globals([*numbers, *names]):
+    for core in ("core", "_core"):
+        known += [(function, f"numpy.{core}.multiarray.{name}") for name, function in functions.items()]
+    with torch.serialization.safe_globals(known):
         try:
             return dict(torch.load(path, map_location="cpu", weights_only=True))
         except FileNotFoundError:

@@ -1,6 +1,7 @@
 """The public checkpoints: where they are downloaded from, and which digests they must have."""
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +38,8 @@ _LAION = (
     "music_speech_epoch_15_esc_89.25",
 )
 
-# The revision pins the content. The SHA-256 of 630k-fusion-best.pt, of PaSST and of the two RoBERTa files is not
-# pinned: it could not be looked up when this was written.
+# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
+# of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -77,6 +78,18 @@ CHECKPOINTS = {
         "FacebookAI/roberta-base",
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "merges.txt",
+    ),
+    "panns": Checkpoint(
+        ("Cnn14_16k_mAP=0.438.safetensors", "Cnn14_16k_mAP=0.438.pth"),
+        "https://zenodo.org/record",
+        "3987831",
+        "files/Cnn14_16k_mAP=0.438.pth",
+    ),
+    "vggish": Checkpoint(
+        ("vggish-10086976.safetensors", "vggish-10086976.pth"),
+        "https://github.com/harritaylor/torchvggish/releases/download",
+        "v0.1",
+        "vggish-10086976.pth",
     ),
     "passt": Checkpoint(
         ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
@@ -137,7 +150,7 @@ def _download_address(checkpoint: Checkpoint) -> Path:
     with FileLock(f"{path}.lock"):  # the ranks of a machine start together; the first one downloads
         if not path.is_file():
             address = f"{checkpoint.repo}/{checkpoint.revision}/{checkpoint.filename}"
-            torch.hub.download_url_to_file(address, str(path), progress=False)
+            torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
     return path
 
 
@@ -145,18 +158,18 @@ def _matches(path: Path, checkpoint: Checkpoint) -> bool:
     if checkpoint.git_blob:
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
-    if checkpoint.md5:
-        return _file_digest(path, "md5") == checkpoint.md5
+    if checkpoint.md5:  # by it alone some files were published: against broken downloads, not against forgery
+        return _digest(path, "md5") == checkpoint.md5
     return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
 
 
 def file_sha256(path: Path) -> str:
     """Compute the SHA-256 of a file."""
-    return _file_digest(path, "sha256")
+    return _digest(path, "sha256")
 
 
-def _file_digest(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=kind != "md5")
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

@@ -1,0 +1,173 @@
+"""ImageBind around a module that the user brings: its weights are CC-BY-NC-SA 4.0, and the package does not load them.
+
+Inputs are prepared as av-benchmark prepares them for its IB-score: of a video, frames two seconds apart from 1 s on, in
+overlapping pairs and three crops each; of a sound, three clips of 2 s. The module averages what it makes of the pairs
+or clips of a sample.
+
+Source: Girdhar et al., "ImageBind: One Embedding Space To Bind Them All", CVPR 2023; the steps of a mel spectrogram as
+in Kaldi (Povey et al., ASRU 2011).
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize, pad
+
+from torchmetrics_majorscore.encoders.base import in_micro_batches
+from torchmetrics_majorscore.encoders.clip import FrameOptions, remark_cut
+from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
+
+RATE = 16_000
+SIZE = 224
+CLIPS = 3
+SECONDS = 2
+BANDS = 128
+FRAMES = 204
+WINDOW, N_FFT, HOP = 400, 512, 160
+LOWEST, HIGHEST = 20.0, 8_000.0  # Hz
+EMPHASIS = 0.97
+FLOOR = 1.1920928955078125e-07  # Kaldi's: the smallest step of float32 at 1
+MEAN, SCALE = -4.268, 9.138
+TEXTS_PER_CALL = 4
+
+
+class ImageBind(nn.Module):
+    """A joint encoder of video, text and audio.
+
+    Args:
+        module: ``ImageBindModel`` of facebookresearch/ImageBind with its weights: it maps a dictionary with
+            ``"vision"`` (B, clips, 3, 2, 224, 224), ``"text"`` (B, 77) or ``"audio"`` (B, 3, 1, 128, 204) to one with
+            (B, D). A frozen copy is taken; delete yours to have its memory back.
+    """
+
+    modalities = ("video", "text", "audio")
+    sample_rate = RATE
+    window: Tensor
+    bands: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.name = f"imagebind@{state_digest(self.module)}"
+        self.tokenizer = Tokenizer()  # CLIP's
+        self.register_buffer("window", torch.hann_window(WINDOW, periodic=False), persistent=False)
+        self.register_buffer("bands", _kaldi_bands(), persistent=False)
+        for name, values in (("mean", FrameOptions.mean), ("std", FrameOptions.std)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode frames of which every second one is seen, from the second on; of a shorter video the first.
+
+        Args:
+            batch: frames (T, 3, H, W), uint8 RGB, at t = 0, 1, 2, ... s.
+
+        Returns:
+            Unit-norm embeddings, float32, (B, D).
+        """
+        clips = [self.video_clips(frames[1::2] if len(frames) > 1 else frames) for frames in batch]
+        return torch.cat([self._run("vision", each[None]) for each in clips])
+
+    def encode_text(self, batch: Sequence[str]) -> Tensor:
+        """Encode captions, as they are.
+
+        Args:
+            batch: captions; over 77 tokens they are cut, see :meth:`remark_text`.
+
+        Returns:
+            Unit-norm embeddings, float32, (B, D).
+        """
+        tokens = self.tokenizer(list(batch)).to(self.window.device)
+        return in_micro_batches(lambda rows: self._run("text", rows), tokens, TEXTS_PER_CALL)
+
+    def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
+        """Encode sounds; of each three clips of 2 s, at the start, in the middle and at the end, are heard.
+
+        Args:
+            batch: mono waveforms (S,), float32, at ``sample_rate``, S >= 1.
+
+        Returns:
+            Unit-norm embeddings, float32, (B, D).
+        """
+        return torch.cat([self._run("audio", self.audio_clips(waveform)[None]) for waveform in batch])
+
+    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
+        """Say which captions are longer than the text tower reads."""
+        return remark_cut(self.tokenizer, batch)
+
+    def video_clips(self, frames: Tensor) -> Tensor:
+        """Prepare frames (T, 3, H, W), uint8 RGB, all of which are seen: (3 * (T - 1), 3, 2, 224, 224).
+
+        A single frame makes a pair with itself, as ImageBind sees pictures.
+        """
+        resized = _resize(frames if len(frames) > 1 else frames.repeat(2, 1, 1, 1))
+        pixels = (resized.float() / 255.0 - self.mean) / self.std
+        height, width = pixels.shape[-2:]
+        crops = []
+        for place in range(3):
+            offsets = [math.ceil((side - SIZE) / 2) for side in (height, width)]
+            longer = 0 if height > width else 1  # along which the crops differ
+            offsets[longer] = (0, offsets[longer], (height, width)[longer] - SIZE)[place]
+            crops.append(pixels[..., offsets[0] : offsets[0] + SIZE, offsets[1] : offsets[1] + SIZE])
+        pairs = [crop[start : start + 2].transpose(0, 1) for start in range(len(pixels) - 1) for crop in crops]
+        return torch.stack(pairs)
+
+    def audio_clips(self, waveform: Tensor) -> Tensor:
+        """Prepare a mono waveform (S,): (3, 1, 128, 204).
+
+        The clips of a sound under 6 s overlap, and each is made zero on average where the ones before it were already:
+        so it is in the original, whose numbers are wanted.
+        """
+        wave = pad(waveform, (0, max(WINDOW - len(waveform), 0))).clone()
+        latest = Fraction(max(len(wave) / RATE - SECONDS, 0.0))
+        clips = []
+        for number in range(CLIPS):
+            start = latest * number / (CLIPS - 1)
+            clip = wave[int(start * RATE) : int((start + SECONDS) * RATE)]
+            clip -= clip.mean()
+            mel = self._log_mel(clip).T[:, :FRAMES]
+            clips.append((pad(mel, (0, FRAMES - mel.shape[1])) - MEAN) / SCALE)
+        return torch.stack(clips)[:, None]
+
+    def _log_mel(self, waveform: Tensor) -> Tensor:
+        """Compute Kaldi's log-mel of a waveform (S,), (T, 128)."""
+        frames = waveform.unfold(0, WINDOW, HOP)
+        frames = frames - frames.mean(dim=1, keepdim=True)
+        before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+        spectrum = torch.fft.rfft((frames - EMPHASIS * before) * self.window, N_FFT).abs() ** 2.0
+        mel: Tensor = (spectrum @ self.bands).clamp(min=FLOOR).log()
+        return mel
+
+    def _run(self, modality: str, prepared: Tensor) -> Tensor:
+        embedded: Any = self.module({modality: prepared})[modality]
+        return normalize(embedded.float(), dim=-1)
+
+
+def _resize(frames: Tensor) -> Tensor:
+    """Bring the short side of uint8 frames to 224, bytes to bytes, as torchvision's tensors are."""
+    height, width = frames.shape[-2:]
+    short = min(height, width)
+    if short == SIZE:
+        return frames
+    size = [SIZE if side == short else int(SIZE * side / short) for side in (height, width)]
+    if frames.device.type == "cpu":
+        return interpolate(frames, size, mode="bicubic", align_corners=False, antialias=True)
+    wide = interpolate(frames.float(), size, mode="bicubic", align_corners=False, antialias=True)
+    return wide.clamp(0.0, 255.0).round().to(torch.uint8)
+
+
+def _kaldi_bands() -> Tensor:
+    """Make triangles of the mel scale, 1127 ln(1 + f / 700): (N_FFT // 2 + 1, BANDS)."""
+    low, high = (1127.0 * math.log(1.0 + hertz / 700.0) for hertz in (LOWEST, HIGHEST))
+    mel = 1127.0 * (1.0 + torch.arange(N_FFT // 2 + 1) * (RATE / N_FFT) / 700.0).log()
+    place = (mel[:, None] - low) / ((high - low) / (BANDS + 1)) - torch.arange(BANDS)
+    bands = torch.minimum(place, 2.0 - place).clamp(min=0.0)  # 0 to 1 on the way up, 1 to 2 on the way down
+    bands[-1] = 0.0  # nothing is taken of the last frequency
+    return bands
