@@ -5,8 +5,9 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
-from tiny import RAW, TinyEncoder
+from tiny import RAW, SAMPLE_RATE, TinyEncoder, bits
 from toy_training import (
+    COUNT,
     IGNORED,
     PATHS,
     SAMPLES,
@@ -22,10 +23,14 @@ from toy_training import (
     validated,
 )
 
-from torchmetrics_majorscore import MAJORScore, MAJORScores
+from torchmetrics_majorscore import FrechetDistance, MAJORScore, MAJORScores, V2AMetrics
 from torchmetrics_majorscore.lightning import MAJORScoreCallback
+from torchmetrics_majorscore.lightning.inputs import hash_bound, take_subset
+from torchmetrics_majorscore.networks import zero_shot_network
 
-pytestmark = [pytest.mark.filterwarnings(line) for line in IGNORED]
+pytestmark = [
+    pytest.mark.filterwarnings(line) for line in (*IGNORED, "ignore:.* vectors of .* do not span:UserWarning")
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,3 +151,26 @@ def test_given_metrics(tmp_path):
     both = MAJORScores(TinyEncoder(), postfix="_tiny", **RAW)
     assert set(validated(tmp_path, MAJORScoreCallback(PATHS, both))) == {f"{name}_tiny" for name in expected()}
     assert not major.update_called  # it was copied
+
+
+def test_references_and_numbers_of_vectors_in_every_epoch(tmp_path):
+    metrics = V2AMetrics(TinyEncoder(), labels=["a bell", "a drum"], cache_conditions=True, **RAW)
+    history = History()
+    callback = MAJORScoreCallback({**PATHS, "target_audio": "batch.audio"}, metrics, max_samples=4, every_n_epochs=2)
+    make_trainer(tmp_path, callback, logger=history, max_epochs=4).fit(Generator(), loader(), loader())
+    bound = hash_bound(4, COUNT)
+    for logged, epoch in zip(history.logged, (1, 3), strict=True):
+        whole = take_subset({**SAMPLES, "target_audio": SAMPLES["audio"]}, bound)
+        alone = metrics.clone(prefix="val/")
+        alone.update(**{**whole, "audio": generate(whole["audio"], epoch)})
+        assert as_bits(logged) == {name: bits(value) for name, value in alone.compute().items()}
+        assert logged["val/fd_joint_n"] == len(whole["ids"])
+    assert not metrics["fd_joint"].update_called  # it was copied
+
+
+def test_a_distance_alone(tmp_path):
+    distance = FrechetDistance(network=zero_shot_network(TinyEncoder(), ["a bell", "a drum"]), sample_rate=SAMPLE_RATE)
+    paths = {name: PATHS[name] for name in ("audio", "ids")} | {"target_audio": "batch.audio"}
+    assert set(validated(tmp_path, MAJORScoreCallback(paths, distance, offload=True))) == {"val/frechetdistance"}
+    with pytest.raises(ValueError, match="Expected a metric with a value for each sample for best_and_worst"):
+        MAJORScoreCallback(paths, distance, best_and_worst=1)

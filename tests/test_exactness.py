@@ -4,11 +4,13 @@ import copy
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from tiny import RAW, TinyEncoder, bites, bits, fair, make_embeddings, make_samples, naive, ours, take, value_of
 
 from torchmetrics_majorscore import CLIPCLAPScore, MAJORScore, load_encoder
+from torchmetrics_majorscore.encoders.base import digests
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,3 +115,19 @@ def test_value_has_no_gradient():
     metric = ours(TinyEncoder())
     assert not metric(**samples).requires_grad
     assert not metric.compute().requires_grad
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 1000, 65_536, 65_537, 262_149])
+def test_the_hash_of_a_tensor_is_that_of_its_words(count):
+    # Files of conditions hold it, so it is the same for ever: each word mixed with its place, summed modulo 2**64.
+    values = torch.randn(count + 1, generator=torch.Generator().manual_seed(count))
+    raw = values[1:].numpy().tobytes()
+    words = np.frombuffer(raw + bytes(-len(raw) % 8), dtype=np.uint64)
+    mixed = words ^ (np.arange(1, len(words) + 1, dtype=np.uint64) * np.uint64(0x1E3779B97F4A7C15))
+    for shift, factor in ((32, 0x3F58476D1CE4E5B9), (29, 0x14D049BB133111EB)):
+        # Shifts of torch's signed words fill up with their sign.
+        shifted = (mixed.view(np.int64) >> np.int64(shift)).view(np.uint64)
+        mixed = (mixed ^ shifted) * np.uint64(factor)
+    mixed ^= (mixed.view(np.int64) >> np.int64(32)).view(np.uint64)
+    expected = int(mixed.sum(dtype=np.uint64)) if count else 0
+    assert digests([values[1:]]) == [(expected + 2**63) % 2**64 - 2**63]

@@ -35,6 +35,7 @@ def _in_clone(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("_in_clone")
 @pytest.mark.filterwarnings("ignore:c-mcr-tiny knows only", "ignore:Starting from v1.9.0, `tensorboardX`")
+@pytest.mark.filterwarnings("ignore:8 vectors of .* do not span 128 features")
 @pytest.mark.parametrize(("page", "code", "printed"), blocks("python"))
 def test_python_blocks_run(page, code, printed):
     with contextlib.redirect_stdout(io.StringIO()) as said:

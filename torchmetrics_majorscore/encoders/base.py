@@ -9,6 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+STEP = 0x1E3779B97F4A7C15
+WORDS_AT_ONCE = 1 << 15
+
 
 class JointEncoder(Protocol):
     """A frozen network that maps each of its modalities to unit vectors of one space.
@@ -126,11 +129,22 @@ def digests(tensors: Sequence[Tensor]) -> list[int]:
 def _digest(tensor: Tensor) -> Tensor:
     """Hash a tensor on its own device: each 64-bit word mixed with its position, summed modulo 2**64."""
     raw = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-    words = torch.nn.functional.pad(raw, (0, -raw.numel() % 8)).view(torch.int64)
-    mixed = words ^ torch.arange(1, len(words) + 1, device=words.device).mul_(0x1E3779B97F4A7C15)
+    if raw.numel() % 8 or raw.storage_offset() % 8:  # no words of 64 bits as it lies
+        raw = torch.cat([raw, raw.new_zeros(-raw.numel() % 8)])
+    words = raw.view(torch.int64)
+    # A processor's cache holds a part and what is made of it; a GPU is to get few, large calls.
+    size = WORDS_AT_ONCE if tensor.device.type == "cpu" else max(1, len(words))
+    places = torch.arange(1, min(size, len(words)) + 1, device=words.device).mul_(STEP)
+    sums = [_mixed(words[start : start + size], places, start).sum() for start in range(0, len(words), size)]
+    return torch.stack(sums).sum() if sums else words.sum()
+
+
+def _mixed(words: Tensor, places: Tensor, start: int) -> Tensor:
+    offset = (start * STEP + 2**63) % 2**64 - 2**63  # as an int64 wraps around
+    mixed = (places[: len(words)] + offset).bitwise_xor_(words)
     for shift, factor in ((32, 0x3F58476D1CE4E5B9), (29, 0x14D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> shift)) * factor
-    return (mixed ^ (mixed >> 32)).sum()
+        mixed.bitwise_xor_(mixed >> shift).mul_(factor)
+    return mixed.bitwise_xor_(mixed >> 32)
 
 
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor], what: str) -> None:

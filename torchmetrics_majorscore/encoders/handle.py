@@ -19,6 +19,7 @@ class Named(Protocol):
 
 
 Asker = Hashable | None
+ContentKey = tuple[object, ...]
 Held = TypeVar("Held", bound=Named)
 Result = TypeVar("Result")
 AnyHandle = TypeVar("AnyHandle", bound="Handle[Any]")
@@ -52,7 +53,7 @@ class Handle(Generic[Held]):
         self._build = build
         self._recipe = recipe
         self._replicas: dict[torch.device, Held] = {}
-        self._last: dict[str, list[tuple[tuple[object, ...], Any, set[Asker]]]] = {}
+        self._last: dict[str, list[tuple[ContentKey, Any, set[Asker]]]] = {}
 
     def on(self, device: torch.device) -> Held:
         """Return the network on a device; built at the first call."""
@@ -82,7 +83,14 @@ class Handle(Generic[Held]):
         device = next(iter(self._replicas), torch.device("cpu"))
         return self.on(device).name
 
-    def _once(self, kind: str, batch: Sequence[Tensor | str], asker: Asker, run: Callable[[], Result]) -> Result:
+    def _once(
+        self,
+        kind: str,
+        batch: Sequence[Tensor | str],
+        asker: Asker,
+        run: Callable[[], Result],
+        key: ContentKey | None = None,
+    ) -> Result:
         """Run, or give the result of one of the last batches of that kind if its content is the same.
 
         The metrics of a collection see the same batch one after the other: the first one runs, the others find the
@@ -94,10 +102,11 @@ class Handle(Generic[Held]):
             batch: what the result depends on.
             asker: ``id()`` of the metric that asks; None to run in any case.
             run: makes the result.
+            key: the batch's :func:`.content_key`, if it is known.
         """
         if asker is None:
             return run()
-        key, kept = content_key(batch), self._last.setdefault(kind, [])
+        key, kept = key or content_key(batch), self._last.setdefault(kind, [])
         for known, result, askers in kept:
             if known == key and asker not in askers:
                 askers.add(asker)

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, exact_float32
-from torchmetrics_majorscore.encoders.handle import Asker, Handle, freeze, refuse_class, share
+from torchmetrics_majorscore.encoders.base import JointEncoder, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
 
@@ -65,23 +65,31 @@ class SharedEncoder(Handle[JointEncoder]):
         Raises:
             ValueError: the encoder returned something else than B rows.
         """
-        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker))
+        key = None if asker is None else content_key(batch)
+        return self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker, key), key)
 
-    def embed(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None) -> Tensor:
-        """Give what the encoder has in front of its head, see :class:`.JointEncoder`; of no head, its embeddings.
+    def encode_both(
+        self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker = None
+    ) -> tuple[Tensor, Tensor]:
+        """Give what the encoder has in front of its head, see :class:`.JointEncoder`, and the embeddings behind it.
 
-        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round.
+        Args and errors are those of :meth:`encode`, which finds what was made here, and the other way round. Without a
+        head both are the embeddings.
         """
-        method = f"embed_{modality}"
-        if not hasattr(self.on(device), method):
-            return self.encode(modality, batch, device, asker)
-        return self._once(method, batch, asker, lambda: self._run(method, batch, device, len(batch)))
+        key = None if asker is None else content_key(batch)
+        behind = self._once(modality, batch, asker, lambda: self._encode(modality, batch, device, asker, key), key)
+        headed = hasattr(self.on(device), f"embed_{modality}")
+        return (self._embed(modality, batch, device, asker, key) if headed else behind), behind
 
-    def _encode(self, modality: str, batch: Sequence[Tensor | str], device: torch.device, asker: Asker) -> Tensor:
+    def _embed(self, modality: str, batch: Any, device: torch.device, asker: Asker, key: ContentKey | None) -> Tensor:
+        method = f"embed_{modality}"
+        return self._once(method, batch, asker, lambda: self._run(method, batch, device, len(batch)), key)
+
+    def _encode(self, modality: str, batch: Any, device: torch.device, asker: Asker, key: ContentKey | None) -> Tensor:
         if not hasattr(self.on(device), f"project_{modality}"):
             return self._run(f"encode_{modality}", batch, device, len(batch))
         # Another asker, for who wants both asks twice of one batch.
-        embedded = self.embed(modality, batch, device, asker and (asker, "encode"))
+        embedded = self._embed(modality, batch, device, asker and (asker, "encode"), key)
         return self._run(f"project_{modality}", embedded, device, len(batch))
 
     def _run(self, method: str, batch: Any, device: torch.device, count: int) -> Tensor:

@@ -115,6 +115,8 @@ class FrechetDistance(GivenMetric):
         if heard is not None:
             preds, target = (heard[name].features if name in heard else None for name in ("audio", TARGET))
         given = [(side, x) for side, x in zip(SIDES, (preds, target), strict=True) if x is not None]
+        if not given and heard is None:
+            raise ValueError("Expected features of preds, target or both, got none.")
         parts = [(side, *window_rows(side, features, ids)) for side, features in given]
         parts = [part for part in parts if len(part[1])] or parts[:1]
         with torch.inference_mode(False), torch.no_grad():

@@ -33,7 +33,12 @@ class GivenMetric(RowMetric):
     is_differentiable = False
     higher_is_better: bool | None = False
     full_state_update = False
-    __jit_unused_properties__: ClassVar[list[str]] = [*Metric.__jit_unused_properties__, "signature", "network"]
+    __jit_unused_properties__: ClassVar[list[str]] = [
+        *Metric.__jit_unused_properties__,
+        "signature",
+        "network",
+        "_network_key",
+    ]
     _uses_logits = False
     """Whether it is over logits, and not over features."""
     _wants_target = False
@@ -74,7 +79,7 @@ class GivenMetric(RowMetric):
         """Hear raw sounds, see :meth:`.Hearing.hear`; None if features or logits are given in place of them."""
         sounds = {name: batch for name, batch in sounds.items() if batch is not None}
         rows = any(one is not None for one in given)
-        if rows and not sounds:
+        if not sounds and (rows or self.hearing is None):
             return None
         if rows or not sounds or self.hearing is None:
             what = "logits" if self._uses_logits else "features"

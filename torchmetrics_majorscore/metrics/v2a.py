@@ -23,7 +23,7 @@ from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.together import RowCollection
 from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
-from torchmetrics_majorscore.networks.zero_shot import zero_shot
+from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
 Reference = FeatureStatistics | str | Path
 
@@ -31,9 +31,9 @@ Reference = FeatureStatistics | str | Path
 class V2AMetrics(RowCollection):
     """MAJORScores, and Fréchet distance, divergence and inception score of the same sounds, each network run once.
 
-    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass, see
-    :func:`.zero_shot`, and need no further weights: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot`` and
-    ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
+    By default the columns beside those of :class:`MAJORScores` come from the joint encoder's own pass and need no
+    further weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot``
+    and ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
     ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
     vectors: compare distances of equal numbers only.
 
@@ -44,8 +44,8 @@ class V2AMetrics(RowCollection):
             ``cache_conditions``. Without, the columns that need them are left out.
         references: statistics of real sounds, or their files, by the name of their column, as ``{"fd_clap": "a.st"}``:
             distances to these, and not to the targets.
-        labels: see :func:`.zero_shot`.
-        scale: see :func:`.zero_shot`.
+        labels: see :func:`.zero_shot_network`.
+        scale: see :func:`.zero_shot_network`.
         free: whether the columns of the joint encoder's own pass are wanted.
         splits: of the inception scores of ``networks``; ``is_zero_shot`` has one, over all sounds.
         pairs: see :class:`MAJORScores`.
@@ -62,7 +62,7 @@ class V2AMetrics(RowCollection):
         >>> from torchmetrics_majorscore import V2AMetrics
         >>> metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=1)
         >>> [name for name in metrics if name[:4] not in ("majo", "simi", "fair")]
-        ['fd_clap', 'fd_clap_n', 'kl_zero_shot', 'is_zero_shot']
+        ['fd_clap', 'fd_clap_n', 'is_zero_shot', 'kl_zero_shot']
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class V2AMetrics(RowCollection):
         columns = _Columns(target, dict(references or {}), own)
         groups = [majors]
         if free:
-            heard = zero_shot(shared, labels, scale)
+            heard = zero_shot_network(shared, labels, scale)
             of = "clap" if shared.portable_key.split("|")[0] in ENCODERS else "joint"
             groups += columns.distance(of, heard) + columns.of_classes("zero_shot", heard, 1)
         for name, network in chosen.items():
@@ -124,18 +124,19 @@ class V2AMetrics(RowCollection):
         Raises:
             ValueError: an input that does not fit; nothing of the batch is kept.
         """
-        with self._whole_batches():
+        with self._whole_batches(kwargs):
             super().update(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Score a batch as :meth:`update`, and give its values."""
-        with self._whole_batches():
+        with self._whole_batches(kwargs):
             values: dict[str, Any] = super().forward(*args, **kwargs)
         return values
 
     @contextmanager
-    def _whole_batches(self) -> Iterator[None]:
+    def _whole_batches(self, batch: Mapping[str, Any]) -> Iterator[None]:
         """Take from all members what some have kept of a batch that another refuses."""
+        self._require_target(batch)
         members = [member for group in self._row_groups for member in group]
         held = [(member, member.ids, member.values, len(member.ids)) for member in members]
         try:
@@ -145,6 +146,14 @@ class V2AMetrics(RowCollection):
                 del ids[count:], values[count:]  # in place, for the members of a group share them
                 member.ids, member.values = ids, values
             raise
+
+    def _require_target(self, batch: Mapping[str, Any]) -> None:
+        for first, *_ in self._row_groups if batch.get(TARGET) is None else ():
+            hearing = first.hearing if isinstance(first, GivenMetric) and first._wants_target else None
+            if hearing and not hearing.recalls(batch.get("ids")):
+                raise ValueError(
+                    "Expected target_audio to compare with, got none; V2AMetrics(target=False) goes without."
+                )
 
     @property
     def signatures(self) -> dict[str, str]:

@@ -50,8 +50,7 @@ class ZeroShot:
         if device not in self._embedded:
             self._embedded[device] = self.encoder.encode("text", self.labels, device)
         labels = self._embedded[device]
-        features = self.encoder.embed("audio", batch, device, asker=id(self))
-        joint = self.encoder.encode("audio", batch, device, asker=id(self))
+        features, joint = self.encoder.encode_both("audio", batch, device, asker=id(self))
         return {
             "features": features,
             "logits": in_micro_batches(lambda rows: self.scale * rows @ labels.T, joint, ROWS),
@@ -62,10 +61,10 @@ class ZeroShotNetwork(SharedNetwork):
     """The handle on a :class:`ZeroShot`; a pickle holds the encoder's recipe, and labels that are no default."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return zero_shot, self._recipe
+        return zero_shot_network, self._recipe
 
 
-def zero_shot(
+def zero_shot_network(
     encoder: Encoder = "c-mcr", labels: str | Path | Sequence[str] | None = None, scale: float | None = None
 ) -> ZeroShotNetwork:
     """Make a network of features and class logits out of a joint encoder.
@@ -86,9 +85,9 @@ def zero_shot(
         FileNotFoundError: there is no such file.
 
     Example:
-        >>> from torchmetrics_majorscore.networks import zero_shot
-        >>> zero_shot("c-mcr-tiny").logit_choices
-        ('labels:16@...', 'scale:20')
+        >>> from torchmetrics_majorscore.networks import zero_shot_network
+        >>> zero_shot_network("c-mcr-tiny").logit_choices
+        ('labels:16@0e4555e5', 'scale:20')
     """
     shared = load_encoder(encoder)
     if not {"text", "audio"} <= set(shared.modalities):
