@@ -1,10 +1,14 @@
-"""PaSST and Synchformer beside their originals, see parity.py: the same weights, the same sounds and frames.
+"""Compare PaSST and Synchformer with their originals: numbers, from seeded weights of full size, and time.
 
-The originals come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and
+    uv run --with hear21passt --with einops --with omegaconf benchmarks/network_parity.py --av-benchmark CHECKOUT
+
+``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. One process and one thread, CPU time. The originals come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and
 torchvision's bicubic resize of bytes. Clips are those of ``../shared/media``.
 """
 
-from collections.abc import Iterator
+import argparse
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +16,10 @@ import av
 import numpy as np
 import torch
 import torchaudio
+from machine import machine
 from network_originals import OriginalPaSST, OriginalSynchformer
 from torch import Tensor
+from torch.nn.functional import normalize
 from torchvision.transforms import InterpolationMode, v2
 
 from torchmetrics_majorscore.media import read_frames, read_waveform
@@ -65,20 +71,56 @@ def synchformer_pairs(checkout: Path, sounds: list[tuple[Tensor, int]]) -> Itera
     made = theirs.audio(as_av_benchmark(sound, rate, 16_000, centred=False))
     yield Pair(f"Synchformer, sound of a clip of {rate} Hz", f"{SYNC}, torchaudio", heard, made, 1e-4)
     # A time is (k + 1/2) / 25 s; a frame that begins just there comes later with FFmpeg.
-    own, filtered = read_frames(CLIPS / VIDEO, fps=25, start=0.0195, end=4.82), filtered_frames(CLIPS / VIDEO, 120)
-    same = torch.equal(own, filtered)
-    print(f"frames: {len(own)}, {len(filtered)}, equal {same}", flush=True)
+    own, filtered = read_frames(CLIPS / VIDEO, fps=25, start=0.0199, end=4.8), filtered_frames(CLIPS / VIDEO, 120)
+    yield Pair("frames of a file at 25 per second, bytes", "FFmpeg's filter", own.flatten(1), filtered.flatten(1), 0.0)
     resized = v2.Compose([v2.Resize(224, InterpolationMode.BICUBIC), v2.CenterCrop(224)])(filtered)
     seen, made = network.encode_video([resized])[0], theirs.video(resized)
     yield Pair("Synchformer, frames of 4.8 s, from the same 224 x 224 pixels", SYNC, seen, made, 1e-5)
-    own_seen = network.encode_video([own])[0]
-    size = f"{own.shape[-1]} x {own.shape[-2]}"
-    yield Pair(f"Synchformer, frames of a file, {size}: PIL's bytes", f"{SYNC}, torchvision", own_seen, made, None)
-    logits = theirs.compare(made, heard[:14])
-    ours = network.compare([made], [heard[:14]])[0]
+    own_seen, size = network.encode_video([own[:24]])[0], f"{own.shape[-1]} x {own.shape[-2]}"
+    yield Pair(
+        f"Synchformer, frames of {size}, resized to PIL's bytes", f"{SYNC}, torchvision", own_seen, made[:2], None
+    )
+    ours, logits = network.compare([made], [heard[:14]])[0], theirs.compare(made, heard[:14])
     yield Pair("Synchformer, logits of 21 offsets from the same features", SYNC, ours, logits, 1e-5)
-    ours = network.compare([own_seen], [heard[:14]])[0]
-    yield Pair("Synchformer, logits, from files", f"{SYNC}, torchaudio, torchvision", ours, logits, None)
+
+
+def times(checkout: Path) -> Iterator[str]:
+    """Give what a clip of 8 s takes: lines of CPU seconds, ours and the original's, each the best of three in turn."""
+    network, synchformer = (
+        load(weights="seeded").on(CPU) for load in (lambda **o: load_network("passt", **o), load_sync)
+    )
+    passt, original = OriginalPaSST(network), OriginalSynchformer(synchformer, checkout)
+    sound = 0.1 * torch.randn(256_000, generator=torch.Generator().manual_seed(0))
+    frames = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8)
+    heard, seen = torch.randn(24, 6, 768), torch.randn(24, 8, 768)
+    runs: dict[str, tuple[Callable[[], object], Callable[[], object], int]] = {
+        "PaSST": (lambda: network.encode_audio([sound]), lambda: passt(sound), 1),
+        "Synchformer, sound": (
+            lambda: synchformer.encode_audio([sound[:128_000]]),
+            lambda: original.audio(sound[:128_000]),
+            1,
+        ),
+        "Synchformer, video (24 times a segment)": (
+            lambda: synchformer.encode_video([frames]),
+            lambda: original.video(frames),
+            24,
+        ),
+        "Synchformer, comparison": (
+            lambda: synchformer.compare([seen], [heard]),
+            lambda: original.compare(seen, heard),
+            1,
+        ),
+    }
+    for name, (ours, theirs, factor) in runs.items():
+        taken = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(3)]
+        mine, other = (factor * min(side) for side in zip(*taken, strict=True))
+        yield f"| {name} | {mine:.2f} | {other:.2f} | {mine / other:.2f} |"
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def as_av_benchmark(waveform: Tensor, rate: int, target: int, *, centred: bool = True) -> Tensor:
@@ -109,8 +151,31 @@ def filtered_frames(path: Path, count: int) -> Tensor:
     return torch.from_numpy(np.stack(frames)).movedim(-1, 1).contiguous()
 
 
-def pairs(checkout: Path) -> Iterator[Pair]:
-    """Give what both made of everything."""
+def rows(checkout: Path) -> Iterator[str]:
+    """Give the lines of the table of numbers."""
     sounds = [read_waveform(CLIPS / name) for name in SOUNDS]
-    yield from passt_pairs(sounds)
-    yield from synchformer_pairs(checkout, sounds)
+    for pair in (*passt_pairs(sounds), *synchformer_pairs(checkout, sounds)):
+        a, b = (rows.double().flatten(end_dim=-2) for rows in (pair.ours, pair.theirs))
+        difference = (a - b).abs().max().item()
+        distance = (1 - (normalize(a) * normalize(b)).sum(dim=1).clamp(max=1)).max().item()
+        aim = "" if pair.aim is None else f"difference ≤ {pair.aim:.0e}" if pair.aim else "same bytes"
+        met = "" if pair.aim is None else "yes" if difference <= pair.aim else "**no**"
+        yield f"| {pair.what} | {pair.original} | {difference:.1e} | {distance:.1e} | {aim} | {met} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--av-benchmark", type=Path, required=True, metavar="CHECKOUT")
+    checkout = parser.parse_args().av_benchmark
+    torch.set_num_threads(1)
+    print("| network | ours, s | original, s | ratio |\n|---|---|---|---|")
+    for line in times(checkout):
+        print(line, flush=True)
+    print("\n| what | original | largest difference | 1 - cosine | aim | met |\n|---|---|---|---|---|---|")
+    for line in rows(checkout):
+        print(line, flush=True)
+    print(f"\n{machine()}")
+
+
+if __name__ == "__main__":
+    main()
