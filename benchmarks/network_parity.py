@@ -2,8 +2,9 @@
 
     uv run --with hear21passt --with einops --with omegaconf benchmarks/network_parity.py --av-benchmark CHECKOUT
 
-``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. One process and one thread, CPU time. The originals come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and
-torchvision's bicubic resize of bytes. Clips are those of ``../shared/media``.
+``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. One process and one thread, CPU time. The originals
+come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and torchvision's
+bicubic resize of bytes. Clips are those of ``../shared/media``.
 """
 
 import argparse
