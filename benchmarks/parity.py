@@ -51,6 +51,8 @@ laion_clap has no fixed answer for sounds of 10.01 s and more: it draws three ch
 rows its random choice is replaced by ours (the middle of each third) and antialiasing is off, as at training. Without
 fusion it draws one part of 10 s; here it is the middle as well.
 """
+NETWORKS = "\n## PaSST and Synchformer"
+"""Where the part of the page begins that network_parity.py makes."""
 SEEDED = "The weights are seeded random numbers, so this is about arithmetic, and says nothing about quality."
 
 
@@ -267,7 +269,8 @@ def main() -> None:
                 print(golden(originals, Path(folder)), flush=True)
         page = report(weights, originals, options.c_mcr, Path(folder))
     print(page)
-    options.output.write_text(page, encoding="utf-8")
+    before = options.output.read_text(encoding="utf-8") if options.output.is_file() else ""
+    options.output.write_text(page + "".join(before.partition(NETWORKS)[1:]), encoding="utf-8")
 
 
 if __name__ == "__main__":

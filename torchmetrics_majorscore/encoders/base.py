@@ -204,11 +204,15 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], what: str) -> N
     module.load_state_dict(tensors)
 
 
+FIXED = ("spectrogram_extractor.", "logmel_extractor.")
+"""Parts of PANNs' networks that are no weights: the matrices of Fourier transform and mel."""
+
+
 def seed_weights(module: nn.Module, seed: int = 0) -> None:
     """Fill a network with seeded random numbers, BatchNorm statistics included. Its scores mean nothing."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in sorted(module.state_dict().items()):
-        if not tensor.is_floating_point() or "extractor" in name:  # the fixed STFT and mel matrices are no weights
+        if not tensor.is_floating_point() or any(fixed in name for fixed in FIXED):
             continue
         noise = torch.randn(tensor.shape, generator=generator)
         if name.endswith("running_var"):

@@ -9,6 +9,8 @@ A local folder takes the public files under their public names:
 ``clap-audioset``    ``630k-audioset-fusion-best.safetensors`` or ``.pt`` (laion_clap)
 ``any-clap``         ``clap``, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
+``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
+``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
 ``panns``            ``Cnn14_16k_mAP=0.438.safetensors`` or ``Cnn14_16k_mAP=0.438.pth`` (PANNs)
 ``vggish``           ``vggish-10086976.safetensors`` or ``vggish-10086976.pth`` (torchvggish)

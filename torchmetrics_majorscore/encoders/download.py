@@ -45,8 +45,8 @@ def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
     return Checkpoint(names, "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651", f"{name}.pt")
 
 
-# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14
-# and of VGGish are not pinned: they could not be looked up when this was written.
+# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
+# of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -89,6 +89,19 @@ CHECKPOINTS = {
         "https://github.com/harritaylor/torchvggish/releases/download",
         "v0.1",
         "vggish-10086976.pth",
+    ),
+    "passt": Checkpoint(
+        ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
+        "https://github.com/kkoutini/PaSST/releases/download",
+        "v0.0.1-audioset",
+        "passt-s-f128-p16-s10-ap.476-swa.pt",
+    ),
+    "synchformer": Checkpoint(
+        ("synchformer_state_dict.safetensors", "synchformer_state_dict.pth"),
+        "https://github.com/hkchengrex/MMAudio/releases/download",
+        "v0.1",
+        "synchformer_state_dict.pth",
+        md5="5b2f5594b0730f70e41e549b7c94390c",  # as MMAudio's own downloader expects it
     ),
 }
 

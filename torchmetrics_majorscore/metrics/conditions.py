@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS samples (modality TEXT, id INTEGER, content TEXT, PRI
 CREATE TABLE IF NOT EXISTS embeddings (encoder TEXT, content TEXT, vector BLOB, PRIMARY KEY (encoder, content));
 """
 WAIT_SECONDS = 60.0
+LARGE = 2**14
+"""Numbers of a vector; larger ones, of Synchformer's videos, stay in the file alone, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ class Conditions:
         Raises:
             ValueError: of a recalled content that maker never had the item.
         """
-        new = {content.key: content.item for content in batch if self._vector(name, content.key) is None}
+        known = {content.key: self._vector(name, content.key) for content in batch}
+        new = {content.key: content.item for content in batch if known[content.key] is None}
         device = torch.device("cpu")
         if new:
             if any(item is None for item in new.values()):
@@ -166,8 +169,10 @@ class Conditions:
             fresh = run(list(new.values()))
             device = fresh[0].device
             moved = fresh.cpu() if isinstance(fresh, Tensor) else [vector.cpu() for vector in fresh]
-            self._keep(name, {key: vector.clone() for key, vector in zip(new, moved, strict=True)})
-        return [self._vectors[name, content.key].to(device) for content in batch]
+            made = {key: vector.clone() for key, vector in zip(new, moved, strict=True)}
+            self._keep(name, made)
+            known |= made
+        return [vector.to(device) for content in batch if (vector := known[content.key]) is not None]
 
     def _content(self, slot: str, number: int) -> tuple[bool, str | None]:
         if (slot, number) not in self._contents:
@@ -179,13 +184,18 @@ class Conditions:
         if (name, key) not in self._vectors:
             query = "SELECT vector FROM embeddings WHERE encoder = ? AND content = ?"
             for (blob,) in self._run(query, [(name, key)]):
-                self._vectors[name, key] = torch.frombuffer(bytearray(blob), dtype=torch.float32)
+                vector = torch.frombuffer(bytearray(blob), dtype=torch.float32)
+                if len(vector) > LARGE:
+                    return vector
+                self._vectors[name, key] = vector
         return self._vectors.get((name, key))
 
     def _keep(self, name: str, vectors: dict[str, Tensor]) -> None:
-        self._vectors |= {(name, key): vector for key, vector in vectors.items()}
         rows = [(name, key, vector.numpy().tobytes()) for key, vector in vectors.items()]
         self._run("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+        # Asked after the file, which is given up if it cannot be written.
+        own = {(name, key): vector for key, vector in vectors.items() if not self.path or len(vector) <= LARGE}
+        self._vectors |= own
 
     def _run(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Read from the file or write to it; if that fails, go on without it from here on."""

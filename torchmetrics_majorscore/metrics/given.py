@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders.signature import signature_of
-from torchmetrics_majorscore.metrics.conditions import as_conditions
+from torchmetrics_majorscore.metrics.conditions import Conditions, as_conditions
 from torchmetrics_majorscore.metrics.hearing import TARGET, Heard, Hearing
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.mean import check_nan_strategy, mean_of
@@ -50,9 +50,8 @@ class GivenMetric(RowMetric):
         rate = MODALITIES["audio"].check_rate(kwargs.pop("sample_rate", None))
         conditions = as_conditions(kwargs.pop("cache_conditions", False))
         self._name = given if isinstance(given, str) else None
-        self.hearing: Hearing | None = None
-        if given is not None and self._name is None:
-            self.hearing = Hearing(load_network(given), rate, conditions)
+        raw = given is not None and self._name is None
+        self.hearing: Any = self._take_raw(given, rate, conditions) if raw else None
         self.nan_strategy: NanStrategy = kwargs.pop("nan_strategy", "warn")
         check_nan_strategy(self.nan_strategy)
         parts: list[object] = [(type(self).__name__, self._network_key, self._row_choices())]
@@ -70,6 +69,10 @@ class GivenMetric(RowMetric):
         """What tells networks apart that need not be built."""
         return self.hearing.network.portable_key if self.hearing else self._name
 
+    def _take_raw(self, network: Any, sample_rate: Any, conditions: Conditions | None) -> Any:
+        """Make what takes raw inputs, which has ``network``, a handle."""
+        return Hearing(load_network(network), sample_rate, conditions)
+
     def _hear(
         self, given: Sequence[object], sounds: Mapping[str, Any], ids: Any, needed: Sequence[str] = ()
     ) -> dict[str, Heard] | None:
@@ -86,7 +89,7 @@ class GivenMetric(RowMetric):
         if lost := [name for name in needed if name not in [*sounds, *([TARGET] if recall else [])]]:
             raise ValueError(f"Expected {' and '.join(needed)} for {type(self).__name__}, got no {lost[0]}.")
         quiet = self.nan_strategy == "ignore"
-        heard = self.hearing.hear(sounds, ids, self.device, id(self), recall=recall, quiet=quiet)
+        heard: dict[str, Heard] = self.hearing.hear(sounds, ids, self.device, id(self), recall=recall, quiet=quiet)
         if self._uses_logits and any(one.logits is None for one in heard.values()):
             raise ValueError(f"Expected a network that gives logits, got {self.network}, which gives features only.")
         return heard

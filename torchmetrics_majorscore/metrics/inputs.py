@@ -50,15 +50,22 @@ def check_inputs(
         if name in said:
             continue
         if not quiet:
-            _warn(name, one.reasons, ids, "; its pairs have no value.")
-        _warn(name, one.remarks, ids, "; it is scored as it is.")
+            warn_of_samples(name, one.reasons, ids, "; its pairs have no value.")
+        warn_of_samples(name, one.remarks, ids, "; it is scored as it is.")
     if not set(checked) <= set(said):
         _warn_of_lengths(checked, ids)
     return {name: one.samples for name, one in checked.items()}
 
 
-def _warn(name: str, notes: Mapping[int, str], ids: Any, end: str) -> None:
-    """Warn of samples by their ids; of a whole batch of them once."""
+def warn_of_samples(name: str, notes: Mapping[int, str], ids: Any, end: str) -> None:
+    """Warn of samples by their ids; of a whole batch of them once.
+
+    Args:
+        name: of the input.
+        notes: place in the batch to what is said of the sample.
+        ids: those of the batch; None without.
+        end: of the sentence.
+    """
     alike: dict[str, list[int]] = {}
     for place, note in notes.items():
         alike.setdefault(note.rpartition(" of ")[0] if "peak" in note else note, []).append(place)

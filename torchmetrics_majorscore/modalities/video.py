@@ -1,4 +1,4 @@
-"""Video: frames in [0, 255], of which those at t = 0, 1, 2, ... s are scored (MAJORScore, II-B)."""
+"""Video: frames in [0, 255], of which those at t = 0, 1, 2, ... s are scored (MAJORScore, II-B), or more by time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,29 @@ GREYER = 0.25
 
 
 class Video(Modality):
-    """(B, T, 3, H, W) or a list of (T, 3, H, W), uint8 RGB or float in [0, 1], at ``fps``."""
+    """(B, T, 3, H, W) or a list of (T, 3, H, W), uint8 RGB or float in [0, 1], at ``fps``.
+
+    Args:
+        picked: frames per second that are scored.
+        centred: each is the frame seen in the middle of its time and not at the start, as FFmpeg's filter ``fps`` picks
+            them by default.
+    """
 
     name = "video"
     columns = ("video",)
     suffixes = (".mp4", ".mkv", ".webm", ".mov", ".avi")
     rate = "fps"
 
+    def __init__(self, picked: float = 1.0, *, centred: bool = False) -> None:
+        self.picked = picked
+        self.centred = centred
+
     def check_rate(self, rate: Any) -> float | None:
         """Check ``fps``: above 0, at most 1000; None until raw video comes."""
         return None if rate is None else check_number("fps", rate, 1e-3, 1000, "fps=8")
 
     def check(self, batch: Any, rate: float | None = None) -> Checked:
-        """Check frames and pick those at t = 0, 1, 2, ... s: uint8, (ceil(T / fps), 3, H, W) per sample."""
+        """Check frames and pick those that are scored: uint8, (ceil(T / fps * picked), 3, H, W) per sample."""
         from torch import Tensor
 
         if rate is None:
@@ -43,11 +53,17 @@ class Video(Modality):
             if frames is None or reason:
                 checked.add(None, reason)
                 continue
-            # The small number keeps 2 * 29.97 from ending below its frame.
-            times = range(math.ceil(len(frames) / rate - 1e-6))
-            picked = to_uint8(frames[[min(int(second * rate + 1e-6), len(frames) - 1) for second in times]])
+            picked = to_uint8(frames[self._places(len(frames), rate)])
             checked.add(picked, remark=_find_doubt(frames, picked), seconds=len(frames) / rate)
         return checked
+
+    def _places(self, count: int, rate: float) -> list[int]:
+        """Give the places of the picked frames among ``count`` frames at ``rate``."""
+        # The small number keeps 2 * 29.97 from ending below its frame.
+        times, step = range(math.ceil(count / rate * self.picked - 1e-6)), rate / self.picked
+        if self.centred:
+            return [min(math.ceil((time + 0.5) * step - 1e-6) - 1, count - 1) for time in times]
+        return [min(int(time * step + 1e-6), count - 1) for time in times]
 
     def prepare(self, sample: Tensor, rate: float | None, encoder: Any, device: torch.device) -> Tensor:
         """Bring frames to the device; the encoder resizes them there."""

@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -19,7 +19,30 @@ CROSSINGS = 6
 ROLLOFF = 0.99
 
 
-def prepare(waveform: Tensor, source_rate: int, target_rate: int, profile: Profile, seconds: float | None) -> Tensor:
+def check_seconds(profile: Profile, seconds: float | None) -> float | None:
+    """Give what of a sound is heard, in seconds, None for all; raise ValueError for what is no profile or no length."""
+    if profile not in get_args(Profile):
+        raise ValueError(f"Expected profile to be one of {list(get_args(Profile))}, got {profile!r}.")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError(f"Expected seconds > 0, got {seconds!r}.")
+    return SECONDS[profile] if seconds is None else float(seconds)
+
+
+def describe(profile: Profile, seconds: float | None) -> str:
+    """Say in a network's name how waveforms come to it; "" for all of them, resampled as by default."""
+    parts = [*([] if profile == "default" else [profile]), *([] if seconds is None else [f"{seconds:g}s"])]
+    return "".join(f":{part}" for part in parts)
+
+
+def prepare(
+    waveform: Tensor,
+    source_rate: int,
+    target_rate: int,
+    profile: Profile,
+    seconds: float | None,
+    *,
+    centred: bool = True,
+) -> Tensor:
     """Bring a mono waveform to a network's rate.
 
     By default it is resampled as for the joint encoders, see :func:`.resample`. With ``"av-benchmark"`` the mean of the
@@ -31,12 +54,13 @@ def prepare(waveform: Tensor, source_rate: int, target_rate: int, profile: Profi
         target_rate: wanted rate in Hz.
         profile: see above.
         seconds: of the result are kept, from its start; None for all.
+        centred: whether ``"av-benchmark"`` subtracts the mean, which it does for all networks but Synchformer.
 
     Returns:
         Waveform, float32, (S',).
     """
     if profile == "av-benchmark":
-        resampled = resample_hann(waveform - waveform.mean(), source_rate, target_rate)
+        resampled = resample_hann(waveform - waveform.mean() if centred else waveform, source_rate, target_rate)
     else:
         resampled = resample(waveform, source_rate, target_rate)
     return resampled if seconds is None else resampled[: int(target_rate * seconds)]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.handle import Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.networks.base import Encoded, FeatureNetwork
-from torchmetrics_majorscore.networks.prepare import SECONDS, Profile, prepare
+from torchmetrics_majorscore.networks.prepare import Profile, check_seconds, describe, prepare
 from torchmetrics_majorscore.networks.table import NETWORKS
 
 
@@ -49,7 +49,7 @@ class SharedNetwork(Handle[FeatureNetwork]):
     @property
     def name(self) -> str:
         """The network's name with the digest of its weights and how waveforms come to it; builds the network."""
-        return super().name + _suffix(self.profile, self.seconds)
+        return super().name + describe(self.profile, self.seconds)
 
     def encode(
         self, batch: Sequence[Tensor], sample_rate: int, device: torch.device, asker: int | None = None
@@ -160,11 +160,7 @@ def load_network(
         if (weights, profile, seconds) != (None, "default", None):
             raise ValueError(f"Expected no options beside a handle, got them with {network.portable_key}.")
         return network
-    if profile not in get_args(Profile):
-        raise ValueError(f"Expected profile to be one of {list(get_args(Profile))}, got {profile!r}.")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ValueError(f"Expected seconds > 0, got {seconds!r}.")
-    seconds = SECONDS[profile] if seconds is None else float(seconds)
+    seconds = check_seconds(profile, seconds)
     if isinstance(network, str):
         return share(_by_name(network, weights, profile, seconds))
     if weights is not None:
@@ -177,17 +173,12 @@ def _load(network: Network, weights: str | None, profile: Profile, seconds: floa
     return load_network(network, weights=weights, profile=profile, seconds=seconds)
 
 
-def _suffix(profile: Profile, seconds: float | None) -> str:
-    parts = [*([] if profile == "default" else [profile]), *([] if seconds is None else [f"{seconds:g}s"])]
-    return "".join(f":{part}" for part in parts)
-
-
 def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: float | None) -> SharedNetwork:
     if name not in NETWORKS:
         raise ValueError(f"Expected network to be one of {sorted(NETWORKS)} or a network object, got {name!r}.")
     entry = NETWORKS[name]
     source = entry.find_weights(weights)
-    portable_key = f"{name}|{source.key}|{_suffix(profile, seconds)}"
+    portable_key = f"{name}|{source.key}|{describe(profile, seconds)}"
     return SharedNetwork(
         "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
         portable_key,
@@ -204,7 +195,7 @@ def _by_object(network: Any, profile: Profile, seconds: float | None) -> SharedN
     if missing := [part for part in ("name", "sample_rate", "encode_audio") if not hasattr(network, part)]:
         raise TypeError(f"Expected a network with {', '.join(missing)}, got {type(network).__qualname__} without.")
     kept, key, portable_key = freeze(network)
-    suffix = f"|{_suffix(profile, seconds)}"
+    suffix = f"|{describe(profile, seconds)}"
     recipe = (kept, None, profile, seconds)
     rate = int(kept.sample_rate)
     return SharedNetwork(key + suffix, portable_key + suffix, rate, lambda: kept, recipe, profile, seconds)

@@ -45,4 +45,5 @@ class NamedNetwork:
 NETWORKS: dict[str, NamedNetwork] = {
     "panns": NamedNetwork("panns.load", ("panns",), 16_000, 2048, 527),
     "vggish": NamedNetwork("vggish.load", ("vggish",), 16_000, 128),
+    "passt": NamedNetwork("passt.load", ("passt",), 32_000, 768, 527),
 }
