@@ -1,14 +1,16 @@
-"""``majorscore score``: the clips of a manifest to a table."""
+"""``majorscore score`` and ``merge``: the clips of a manifest to a table, in one process or in many."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
-from torchmetrics_majorscore.cli.files import check_file, naming
+from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
+from torchmetrics_majorscore.tables.shard import Shard
 
 
 def add_commands(commands: Any) -> None:
@@ -16,39 +18,76 @@ def add_commands(commands: Any) -> None:
     score = commands.add_parser("score", parents=[SAID], help="score the clips of a manifest")
     score.add_argument("manifest", type=Path, help="CSV, TSV or JSONL with id, video, audio, text; or a folder")
     score.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
-    score.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("scores.csv"),
-        help="per-clip table, with a .json summary beside it; a table that exists is continued (default: %(default)s)",
-    )
+    table = "per-clip table, with a .json summary beside it; a table that exists is continued (default: scores.csv; "
+    score.add_argument("-o", "--output", type=Path, help=f"{table}of shards their folder, scores)")
+    shard = "score part I, counted from 0, of N, to a table in the folder -o; under torchrun that of the rank"
+    score.add_argument("--shard", metavar="I/N", help=shard)
     pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
     score.add_argument("--pairs", default="text", help=pairs)
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
     add_encoding(score)
     score.set_defaults(run=_score, again="{output} keeps the finished rows; the same command continues there.")
+    merge = commands.add_parser("merge", parents=[SAID], help="join the tables of all shards of a manifest")
+    merge.add_argument("folder", type=Path, help="folder of majorscore score --shard")
+    merge.add_argument("-o", "--output", type=Path, help="table to write (default: FOLDER.csv)")
+    merge.set_defaults(run=_merge)
 
 
 def _score(options: argparse.Namespace, out: Output) -> int:
     needs_extras(ENCODING)
-    check_file(options.output)
+    shard = _shard(options)
+    options.output = options.output or Path("scores" if shard else "scores.csv")
+    if shard:
+        if options.output.suffix.lower() == ".csv":
+            raise ValueError(f"Expected a folder for the tables of shards, got -o {options.output}.")
+        check_folder(options.output)
+    else:
+        check_file(options.output)
 
     entries = clips(options, out)
     encoded = encoding(options, options.baseline)
     from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
+    from torchmetrics_majorscore.scoring.shards import score_shard
 
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
     how = ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
-    with naming(options.output), out.progress.bar(len(entries), "clip") as advance:
-        summary = score_clips(entries, options.output, how, advance)
-    _print_summary(summary, options.output, out)
-    found = any(column["count"] for column in summary["columns"].values())
-    return (PARTLY if summary["failed"] else DONE) if found else NOTHING
+    count = len(shard.of(entries) if shard else entries)
+    path = shard.table(options.output) if shard else options.output
+    with naming(path), out.progress.bar(count, "clip") as advance:
+        if shard:
+            summary = score_shard(entries, options.output, shard, how, advance)
+        else:
+            summary = score_clips(entries, path, how, advance)
+    return _print_summary(summary, path, out)
 
 
-def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> None:
+def _shard(options: argparse.Namespace) -> Shard | None:
+    """Give the part that this process scores; under torchrun that is its rank, and its GPU the one of the rank."""
+    rank = Shard.of_rank(os.environ)
+    if rank is None or options.shard:
+        if rank is not None:
+            raise ValueError(f"Expected no --shard under torchrun, where the rank is the shard, got {options.shard}.")
+        return Shard.parse(options.shard) if options.shard else None
+    if options.device in (None, "cuda"):
+        import torch
+
+        options.device = f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else options.device
+    return rank
+
+
+def _merge(options: argparse.Namespace, out: Output) -> int:
+    from torchmetrics_majorscore.tables.merge import merge_shards
+
+    folder = options.folder.resolve() if options.folder.name in ("", "..") else options.folder
+    output = options.output or folder.with_name(f"{folder.name}.csv")
+    check_file(output)
+    with naming(output):
+        summary = merge_shards(options.folder, output)
+    return _print_summary(summary, output, out)
+
+
+def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> int:
     written = [path, path.with_suffix(".json")]
     out.record(**summary, written=written)
     out.notes(
@@ -60,3 +99,5 @@ def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> None:
     out.origin(summary["signature"])
     out.notes(f"written: {' and '.join(map(str, written))}")
     out.failures(summary["failures"], summary["clips"], f"in the column error of {path}")
+    found = not summary["clips"] or any(column["count"] for column in summary["columns"].values())
+    return (PARTLY if summary["failed"] else DONE) if found else NOTHING

@@ -11,6 +11,7 @@ from typing import Any
 from torchmetrics_majorscore.media.cells import neutral, original
 from torchmetrics_majorscore.replace import naming, replacing
 from torchmetrics_majorscore.tables.source import digest
+from torchmetrics_majorscore.tables.summary import Summary
 
 WORDS = ("remarks", "error", "source")  # the columns behind the values
 
@@ -60,8 +61,7 @@ class ScoreTable:
             self._keep(whole, recorded, retry_failed)
         else:
             self._write_rows([])
-        if not recorded:
-            self._write_summary({"signature": signature})
+        self._write_summary({"signature": signature})  # an older one is not that of the rows to come
 
     def add(self, clip_id: str, values: Mapping[str, float], error: str = "", remarks: str = "") -> None:
         """Append a row and flush it.
@@ -82,25 +82,22 @@ class ScoreTable:
         self.rows[clip_id] = row
 
     def write_summary(self, **extra: Any) -> dict[str, Any]:
-        """Write the summary of all rows.
+        """Write the summary of all rows, and bring these into the order of ``sources``.
 
         Args:
             extra: further entries.
 
         Returns:
-            ``signature``, ``clips``, ``failed``, ``remarked`` and ``changed`` (counts), for each of ``columns`` its
-            ``mean`` (NaN without a value is null) and ``count``, and ``failures`` and ``remarks`` (id to reason).
+            See :meth:`.Summary.result`.
         """
-        failures, remarks = (
-            {row["id"]: row[word] for row in self.rows.values() if row[word]} for word in ("error", "remarks")
-        )
-        columns = {}
-        for name in self.columns:
-            values = [float(row[name]) for row in self.rows.values() if row[name]]
-            columns[name] = {"mean": math.fsum(values) / len(values) if values else None, "count": len(values)}
-        counts = {"clips": len(self.rows), "failed": len(failures), "remarked": len(remarks)}
-        summary = {"signature": self.signature, **extra, **counts, "changed": len(self.changed), "columns": columns}
-        summary |= {"failures": failures, "remarks": remarks}
+        ordered = [clip for clip in self._sources if clip in self.rows]
+        if ordered != list(self.rows):  # some were scored again
+            self.rows = {clip: self.rows[clip] for clip in ordered}
+            self._write_rows([[row[name] for name in self._header] for row in self.rows.values()])
+        found = Summary(self.columns)
+        for row in self.rows.values():
+            found.add(row)
+        summary = found.result(self.signature, len(self.changed), **extra)
         self._write_summary(summary)
         return summary
 

@@ -1,0 +1,115 @@
+"""Tables of shards joined to the one that a single process would have written, byte by byte."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from torchmetrics_majorscore.media.cells import original
+from torchmetrics_majorscore.replace import replacing
+from torchmetrics_majorscore.tables.claim import claim
+from torchmetrics_majorscore.tables.read import is_seeded
+from torchmetrics_majorscore.tables.shard import NAME, Shard, read_mark
+from torchmetrics_majorscore.tables.summary import Summary
+from torchmetrics_majorscore.tables.write import WORDS, check_table, summary_path
+
+NAMED = 5
+Rows = Iterator[list[str]]
+
+
+def merge_shards(folder: Path, output: Path) -> dict[str, Any]:
+    """Join the tables of all shards; rows are copied, and read one at a time.
+
+    Args:
+        folder: of ``majorscore score --shard I/N -o FOLDER``.
+        output: table to write, with its summary beside it; one of the same signature is replaced.
+
+    Returns:
+        The summary, see :meth:`.Summary.result`.
+
+    Raises:
+        FileNotFoundError: there is no shard.
+        ValueError: a shard is missing or unfinished, two are of different manifests, signatures or divisions, an id is
+            there twice, or the rows of a shard are not those that its mark counts.
+    """
+    marks = _read_marks(folder)
+    first = next(iter(marks.values()))
+    recorded = check_table(output)
+    if recorded and recorded != first["signature"]:
+        raise ValueError(f"{output} was written with signature {recorded}, now it is {first['signature']}.")
+    with claim(output):
+        with replacing(output) as new, new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            found = _copy(marks, csv.writer(file, lineterminator="\n"))
+        changed = sum(mark["changed"] for mark in marks.values())
+        summary = found.result(first["signature"], changed, seeded=is_seeded(first["signature"]))
+        with replacing(summary_path(output)) as new:
+            new.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _read_marks(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Give the marks of all shards, by table, in order."""
+    tables = {path: match for path in folder.glob("*.csv") if (match := NAME.fullmatch(path.name))}
+    if not tables:
+        raise FileNotFoundError(f"Expected tables like 00003-of-00064.csv, got none in {folder}.")
+    divisions = sorted({int(match[2]) for match in tables.values()})
+    if len(divisions) > 1:
+        got = " and ".join(map(str, divisions))
+        raise ValueError(f"Expected shards of one division in {folder}, got those of {got}; remove the other ones.")
+    shards = [Shard(index, divisions[0]) for index in range(divisions[0])]
+    marks = {shard.table(folder): read_mark(shard.table(folder)) for shard in shards}
+    found = {path: mark for path, mark in marks.items() if mark is not None}
+    if gaps := [str(shard) for shard, mark in zip(shards, marks.values(), strict=True) if mark is None]:
+        named = ", ".join(gaps[:NAMED]) + (", ..." if len(gaps) > NAMED else "")
+        raise ValueError(f"Expected {len(shards)} finished shards in {folder}, got {len(found)}: without {named}.")
+    for word in ("signature", "manifest", "of"):
+        _check_same(found, word)
+    return found
+
+
+def _check_same(marks: dict[Path, dict[str, Any]], word: str) -> None:
+    first = next(iter(marks))
+    for path, mark in marks.items():
+        if mark.get(word) != marks[first].get(word):
+            what = "signature" if word == "signature" else "manifest"
+            got = f"{marks[first].get(word)} in {first.name} and {mark.get(word)} in {path.name}"
+            raise ValueError(f"Expected shards of one {what}, got {got}; score the older ones again.")
+
+
+def _copy(marks: dict[Path, dict[str, Any]], writer: Any) -> Summary:
+    """Copy the rows of all shards in the order of the manifest."""
+    with ExitStack() as opened:
+        readers: list[Rows] = []
+        for path in marks:
+            text = path.open(encoding="utf-8", errors="surrogateescape", newline="")
+            readers.append(csv.reader(opened.enter_context(text)))
+        headers = [next(reader, []) for reader in readers]
+        if any(header != headers[0] for header in headers) or headers[0][:1] != ["id"]:
+            raise ValueError(f"Expected tables of equal columns, got {', '.join(path.name for path in marks)}.")
+        writer.writerow(headers[0])
+        found, of = Summary(headers[0][1 : -len(WORDS)]), dict[str, Path]()
+        for path, row in _in_order(marks, readers):
+            if row[0] in of:
+                raise ValueError(f"Expected unique ids, got {row[0]!r} in {of[row[0]].name} and in {path.name}.")
+            of[row[0]] = path
+            writer.writerow(row)
+            found.add({name: original(cell) for name, cell in zip(headers[0], row, strict=True)})
+    return found
+
+
+def _in_order(marks: dict[Path, dict[str, Any]], readers: Sequence[Rows]) -> Iterator[tuple[Path, list[str]]]:
+    """Give the rows in turns, as they were dealt out, with where each comes from."""
+    width = None
+    for turn in range(max(mark["clips"] for mark in marks.values())):
+        for (path, mark), reader in zip(marks.items(), readers, strict=True):
+            if turn < mark["clips"]:
+                row = next(reader, [])
+                width = width or len(row)
+                if len(row) != width:
+                    raise ValueError(f"Expected {mark['clips']} whole rows in {path}, got fewer; score it again.")
+                yield path, row
+    for (path, mark), reader in zip(marks.items(), readers, strict=True):
+        if next(reader, None) is not None:
+            raise ValueError(f"Expected {mark['clips']} rows in {path}, as its mark says, got more; score it again.")
