@@ -10,16 +10,21 @@ from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
+from torchmetrics_majorscore.tables.parquet import convert_to_parquet, is_parquet
 from torchmetrics_majorscore.tables.shard import Shard
 
 
 def add_commands(commands: Any) -> None:
     """Register the command."""
     score = commands.add_parser("score", parents=[SAID], help="score the clips of a manifest")
-    score.add_argument("manifest", type=Path, help="CSV, TSV or JSONL with id, video, audio, text; or a folder")
+    score.add_argument(
+        "manifest", type=Path, help="CSV, TSV, JSONL or Parquet with id, video, audio, text; or a folder"
+    )
     score.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
-    table = "per-clip table, with a .json summary beside it; a table that exists is continued (default: scores.csv; "
-    score.add_argument("-o", "--output", type=Path, help=f"{table}of shards their folder, scores)")
+    table = "per-clip table, .csv with a .json summary beside it, or .parquet; one that exists is continued "
+    score.add_argument(
+        "-o", "--output", type=Path, help=f"{table}(default: scores.csv; of shards their folder, scores)"
+    )
     shard = "score part I, counted from 0, of N, to a table in the folder -o; under torchrun that of the rank"
     score.add_argument("--shard", metavar="I/N", help=shard)
     pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
@@ -30,14 +35,14 @@ def add_commands(commands: Any) -> None:
     score.set_defaults(run=_score, again="{output} keeps the finished rows; the same command continues there.")
     merge = commands.add_parser("merge", parents=[SAID], help="join the tables of all shards of a manifest")
     merge.add_argument("folder", type=Path, help="folder of majorscore score --shard")
-    merge.add_argument("-o", "--output", type=Path, help="table to write (default: FOLDER.csv)")
+    merge.add_argument("-o", "--output", type=Path, help="table to write, .csv or .parquet (default: FOLDER.csv)")
     merge.set_defaults(run=_merge)
 
 
 def _score(options: argparse.Namespace, out: Output) -> int:
-    needs_extras(ENCODING)
     shard = _shard(options)
     options.output = options.output or Path("scores" if shard else "scores.csv")
+    needs_extras(ENCODING | ({"pyarrow": "scale"} if is_parquet(options.output) else {}))
     if shard:
         if options.output.suffix.lower() == ".csv":
             raise ValueError(f"Expected a folder for the tables of shards, got -o {options.output}.")
@@ -53,13 +58,22 @@ def _score(options: argparse.Namespace, out: Output) -> int:
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
     how = ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
     count = len(shard.of(entries) if shard else entries)
-    path = shard.table(options.output) if shard else options.output
+    path = shard.table(options.output) if shard else growing(options.output)
     with naming(path), out.progress.bar(count, "clip") as advance:
         if shard:
             summary = score_shard(entries, options.output, shard, how, advance)
         else:
             summary = score_clips(entries, path, how, advance)
-    return _print_summary(summary, path, out)
+    if shard or path == options.output:
+        return _print_summary(summary, path, out)
+    with naming(options.output):
+        convert_to_parquet(path, options.output)
+    return _print_summary(summary, options.output, out)
+
+
+def growing(output: Path) -> Path:
+    """Give the table that grows row by row: of Parquet, which cannot, a CSV beside it, from which it is written."""
+    return output.with_name(f".{output.name}.csv") if is_parquet(output) else output
 
 
 def _shard(options: argparse.Namespace) -> Shard | None:
@@ -88,7 +102,7 @@ def _merge(options: argparse.Namespace, out: Output) -> int:
 
 
 def _print_summary(summary: dict[str, Any], path: Path, out: Output) -> int:
-    written = [path, path.with_suffix(".json")]
+    written = [path] if is_parquet(path) else [path, path.with_suffix(".json")]
     out.record(**summary, written=written)
     out.notes(
         *(

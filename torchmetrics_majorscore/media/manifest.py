@@ -1,4 +1,4 @@
-"""Lists of clips to read: a CSV, TSV or JSONL manifest, a list of ids with labels, or a folder.
+"""Lists of clips to read: a CSV, TSV, JSONL or Parquet manifest, a list of ids with labels, or a folder.
 
 | columns | meaning |
 |---|---|
@@ -31,9 +31,9 @@ def read_manifest(path: str | Path, folder: str | Path | None = None, *, audio_t
     """Read a manifest, in its order; the files that it names are not opened and may be missing.
 
     Args:
-        path: A UTF-8 ``.jsonl``, ``.csv`` or ``.tsv`` file, the last two with a header, or with two columns id and
-            label without one; or a folder, whose media files, also those of folders below it, are taken in sorted
-            order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption.
+        path: A ``.parquet`` file, or a UTF-8 ``.jsonl``, ``.csv`` or ``.tsv`` file, the last two with a header, or with
+            two columns id and label without one; or a folder, whose media files, also those of folders below it, are
+            taken in sorted order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption.
         folder: What relative paths start from, and where ids are looked up; None is the manifest's own folder.
         audio_track: Which of several sound tracks to take of clips for which the manifest names none, counted from 0;
             None is the one flagged as default.

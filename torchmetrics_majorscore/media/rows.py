@@ -1,4 +1,4 @@
-"""Rows of a CSV, TSV or JSONL manifest, as dictionaries of its known columns, with their line numbers."""
+"""Rows of a CSV, TSV, JSONL or Parquet manifest, as dictionaries of its known columns, with their line numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+
+from torchmetrics_majorscore.extras import needs_extra
 
 COLUMNS = ("id", "video", "audio", "text", "caption", "label", "class", "start", "end", "audio_track")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -23,18 +25,22 @@ def read_rows(path: Path) -> Rows:
     from the others. A file that starts with the byte order mark of UTF-16 is read as that.
 
     Args:
-        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file. Cells of a TSV are what stands between the tabs, quotation marks
-            included, unless the whole table is only consistent, or its header is, in the quotation of CSV.
+        path: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file. Cells of a TSV are what stands between the
+            tabs, quotation marks included, unless the whole table is only consistent, or its header is, in the
+            quotation of CSV.
 
     Returns:
-        Line number and cells of each row that is not empty.
+        Line number and cells of each row that is not empty; of Parquet, the number of the row.
 
     Raises:
+        ModuleNotFoundError: If pyarrow is missing, for Parquet.
         ValueError: If the file is no such table; one line with the file and the line.
     """
     suffix = path.suffix.lower()
-    if suffix not in (*DELIMITERS, ".jsonl"):
-        raise ValueError(f"Expected a .csv, .tsv or .jsonl manifest or a folder, got {path}")
+    if suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
+        raise ValueError(f"Expected a .csv, .tsv, .jsonl or .parquet manifest or a folder, got {path}")
+    if suffix == ".parquet":
+        return list(_parquet_rows(path))
     text = _decode(path)
     if suffix == ".jsonl":
         return list(_json_rows(text, path))
@@ -130,6 +136,22 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ValueError(f"Expected a JSON object, got {type(row).__name__} in {path}, line {number}")
         _check_once((name for name, _ in row), f"{path}, line {number}")
         yield number, {name: value for name, value in row if name in COLUMNS}
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    needs_extra("pyarrow", "scale")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+        columns, _ = _header(names, path)
+        known = [name for name, column in zip(names, columns, strict=True) if column in COLUMNS]
+        rows = pq.read_table(path, columns=known).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"Expected a Parquet file, got {path}: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        yield number, {name.strip().lower(): cell for name, cell in row.items() if cell is not None}
 
 
 class _Pairs(list[tuple[str, Any]]):

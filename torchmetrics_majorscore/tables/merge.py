@@ -4,12 +4,14 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.media.cells import original
 from torchmetrics_majorscore.replace import replacing
 from torchmetrics_majorscore.tables.claim import claim
+from torchmetrics_majorscore.tables.parquet import is_parquet, read_summary, write_parquet
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.shard import NAME, Shard, read_mark
 from torchmetrics_majorscore.tables.summary import Summary
@@ -24,7 +26,8 @@ def merge_shards(folder: Path, output: Path) -> dict[str, Any]:
 
     Args:
         folder: of ``majorscore score --shard I/N -o FOLDER``.
-        output: table to write, with its summary beside it; one of the same signature is replaced.
+        output: table to write, with its summary beside it, or a ``.parquet`` file; one of the same signature is
+            replaced.
 
     Returns:
         The summary, see :meth:`.Summary.result`.
@@ -35,18 +38,34 @@ def merge_shards(folder: Path, output: Path) -> dict[str, Any]:
             there twice, or the rows of a shard are not those that its mark counts.
     """
     marks = _read_marks(folder)
-    first = next(iter(marks.values()))
-    recorded = check_table(output)
-    if recorded and recorded != first["signature"]:
-        raise ValueError(f"{output} was written with signature {recorded}, now it is {first['signature']}.")
-    with claim(output):
+    signature = next(iter(marks.values()))["signature"]
+    recorded = _recorded(output)
+    if recorded and recorded != signature:
+        raise ValueError(f"{output} was written with signature {recorded}, now it is {signature}.")
+    with claim(output), ExitStack() as opened:
+        header, readers = _open(list(marks), opened)
+        found = Summary(header[1 : -len(WORDS)])
+        rows = chain([header], _counted(found, header, _in_order(marks, readers)))
+
+        def summary() -> dict[str, Any]:
+            changed = sum(mark["changed"] for mark in marks.values())
+            return found.result(signature, changed, seeded=is_seeded(signature))
+
+        if is_parquet(output):
+            write_parquet(output, rows, summary)
+            return summary()
         with replacing(output) as new, new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            found = _copy(marks, csv.writer(file, lineterminator="\n"))
-        changed = sum(mark["changed"] for mark in marks.values())
-        summary = found.result(first["signature"], changed, seeded=is_seeded(first["signature"]))
+            csv.writer(file, lineterminator="\n").writerows(rows)
         with replacing(summary_path(output)) as new:
-            new.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
+            new.write_text(json.dumps(summary(), indent=2) + "\n", encoding="utf-8")
+        return summary()
+
+
+def _recorded(output: Path) -> str:
+    """Give the signature of the table that is replaced, "" without one."""
+    if is_parquet(output):
+        return str(read_summary(output)["signature"]) if output.exists() else ""
+    return check_table(output)
 
 
 def _read_marks(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -78,25 +97,27 @@ def _check_same(marks: dict[Path, dict[str, Any]], word: str) -> None:
             raise ValueError(f"Expected shards of one {what}, got {got}; score the older ones again.")
 
 
-def _copy(marks: dict[Path, dict[str, Any]], writer: Any) -> Summary:
-    """Copy the rows of all shards in the order of the manifest."""
-    with ExitStack() as opened:
-        readers: list[Rows] = []
-        for path in marks:
-            text = path.open(encoding="utf-8", errors="surrogateescape", newline="")
-            readers.append(csv.reader(opened.enter_context(text)))
-        headers = [next(reader, []) for reader in readers]
-        if any(header != headers[0] for header in headers) or headers[0][:1] != ["id"]:
-            raise ValueError(f"Expected tables of equal columns, got {', '.join(path.name for path in marks)}.")
-        writer.writerow(headers[0])
-        found, of = Summary(headers[0][1 : -len(WORDS)]), dict[str, Path]()
-        for path, row in _in_order(marks, readers):
-            if row[0] in of:
-                raise ValueError(f"Expected unique ids, got {row[0]!r} in {of[row[0]].name} and in {path.name}.")
-            of[row[0]] = path
-            writer.writerow(row)
-            found.add({name: original(cell) for name, cell in zip(headers[0], row, strict=True)})
-    return found
+def _open(paths: Sequence[Path], opened: ExitStack) -> tuple[list[str], list[Rows]]:
+    """Open tables, and read their header, which is the same."""
+    readers: list[Rows] = []
+    for path in paths:
+        text = opened.enter_context(path.open(encoding="utf-8", errors="surrogateescape", newline=""))
+        readers.append(csv.reader(text))
+    headers = [next(reader, []) for reader in readers]
+    if any(header != headers[0] for header in headers) or headers[0][:1] != ["id"]:
+        raise ValueError(f"Expected tables of equal columns, got {', '.join(path.name for path in paths)}.")
+    return headers[0], readers
+
+
+def _counted(found: Summary, header: Sequence[str], rows: Iterator[tuple[Path, list[str]]]) -> Rows:
+    """Give rows on, each id once, and add them to the summary."""
+    of: dict[str, Path] = {}
+    for path, row in rows:
+        if row[0] in of:
+            raise ValueError(f"Expected unique ids, got {row[0]!r} in {of[row[0]].name} and in {path.name}.")
+        of[row[0]] = path
+        found.add({name: original(cell) for name, cell in zip(header, row, strict=True)})
+        yield row
 
 
 def _in_order(marks: dict[Path, dict[str, Any]], readers: Sequence[Rows]) -> Iterator[tuple[Path, list[str]]]:
