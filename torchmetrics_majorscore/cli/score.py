@@ -2,25 +2,31 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
+from torchmetrics_majorscore.media.tars import find_tars
+from torchmetrics_majorscore.media.url import Url, to_place
 from torchmetrics_majorscore.tables.parquet import convert_to_parquet, is_parquet
 from torchmetrics_majorscore.tables.shard import Shard
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.scoring.score import ScoreOptions
 
 
 def add_commands(commands: Any) -> None:
     """Register the command."""
     score = commands.add_parser("score", parents=[SAID], help="score the clips of a manifest")
-    score.add_argument(
-        "manifest", type=Path, help="CSV, TSV, JSONL or Parquet with id, video, audio, text; or a folder"
-    )
-    score.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
+    manifest = "CSV, TSV, JSONL or Parquet with id, video, audio, text; or a folder; or WebDataset tars, also like "
+    manifest += "'shard-{00000..00063}.tar'; a file, or an address like s3://"
+    score.add_argument("manifest", nargs="+", help=manifest)
+    score.add_argument("--folder", type=to_place, help="folder of the clips (default: the manifest's own)")
     table = "per-clip table, .csv with a .json summary beside it, or .parquet; one that exists is continued "
     score.add_argument(
         "-o", "--output", type=Path, help=f"{table}(default: scores.csv; of shards their folder, scores)"
@@ -50,25 +56,49 @@ def _score(options: argparse.Namespace, out: Output) -> int:
     else:
         check_file(options.output)
 
-    entries = clips(options, out)
-    encoded = encoding(options, options.baseline)
-    from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips
-    from torchmetrics_majorscore.scoring.shards import score_shard
-
-    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    how = ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
-    count = len(shard.of(entries) if shard else entries)
+    tars = [tar for name in options.manifest for tar in find_tars(name)]
+    if len(options.manifest) > 1 and len(tars) < len(options.manifest):
+        raise ValueError(f"Expected one manifest, or tars alone, got {', '.join(options.manifest)}.")
+    options.manifest = options.manifest[0]
     path = shard.table(options.output) if shard else growing(options.output)
-    with naming(path), out.progress.bar(count, "clip") as advance:
-        if shard:
-            summary = score_shard(entries, options.output, shard, how, advance)
-        else:
-            summary = score_clips(entries, path, how, advance)
+    with naming(path):
+        summary = _score_tars(tars, shard, options, out) if tars else _score_manifest(path, shard, options, out)
     if shard or path == options.output:
         return _print_summary(summary, path, out)
     with naming(options.output):
         convert_to_parquet(path, options.output)
     return _print_summary(summary, options.output, out)
+
+
+def _score_manifest(path: Path, shard: Shard | None, options: argparse.Namespace, out: Output) -> dict[str, Any]:
+    entries = clips(options, out)
+    how = _how(options)
+    from torchmetrics_majorscore.scoring.score import score_clips
+    from torchmetrics_majorscore.scoring.shards import score_shard
+
+    with out.progress.bar(len(shard.of(entries) if shard else entries), "clip") as advance:
+        if shard:
+            return score_shard(entries, options.output, shard, how, advance)
+        return score_clips(entries, path, how, advance)
+
+
+def _score_tars(
+    tars: Sequence[Path | Url], shard: Shard | None, options: argparse.Namespace, out: Output
+) -> dict[str, Any]:
+    how = _how(options)
+    from torchmetrics_majorscore.scoring.tars import score_tars
+
+    with out.progress.bar(None, "clip") as advance:
+        place = options.output if shard else growing(options.output)
+        return score_tars(tars, place, how, advance, shard, options.audio_track)
+
+
+def _how(options: argparse.Namespace) -> "ScoreOptions":
+    encoded = encoding(options, options.baseline)
+    from torchmetrics_majorscore.scoring.score import ScoreOptions
+
+    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
+    return ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
 
 
 def growing(output: Path) -> Path:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchmetrics_majorscore.media.far import Far
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -13,7 +15,7 @@ class Entry:
 
     Attributes:
         id: Its name, unique in the manifest.
-        video: Video or image file, or None.
+        video: Video or image file, or None; a far one is brought to be read.
         audio: File of the sound; None is the video's own track.
         text: Caption, or None.
         start: First moment in seconds, at least 0.
@@ -25,8 +27,8 @@ class Entry:
     """
 
     id: str
-    video: Path | None
-    audio: Path | None
+    video: Path | Far | None
+    audio: Path | Far | None
     text: str | None
     start: float = 0.0
     end: float | None = None

@@ -1,6 +1,6 @@
 """Score clips on disk: workers decode while the encoder runs, and every clip becomes a row of the table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def score_clips(
     check_table(output)
     with claim(output):
         scorer = ClipScorer(options)
-        done = _finished(output, {"signature": scorer.signature, **mark}, options) if mark else None
+        done = find_finished(output, {"signature": scorer.signature, **mark}, options) if mark else None
         if done:
             for _ in entries:
                 on_row()
@@ -76,16 +76,23 @@ def score_clips(
         for _ in table.rows:
             on_row()
         waiting = [entry for entry in entries if entry.id not in table.rows]
-        clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
-        for batch in batches(clips, options.batch_size):
-            encoded = scorer.encoder.encode(batch)
-            for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
-                table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
-                on_row()
+        score_into(table, scorer, waiting, on_row)
         return table.write_summary(seeded=is_seeded(scorer.signature), **(mark or {}))
 
 
-def _finished(output: Path, mark: Mapping[str, Any], options: ScoreOptions) -> dict[str, Any] | None:
+def score_into(table: ScoreTable, scorer: "ClipScorer", waiting: Iterable[Entry], on_row: Callable[[], object]) -> None:
+    """Score clips, and add their rows to a table; of those to come a few are read ahead."""
+    options = scorer.encoder.options
+    clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
+    for batch in batches(clips, options.batch_size):
+        encoded = scorer.encoder.encode(batch)
+        for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
+            table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
+            on_row()
+
+
+def find_finished(output: Path, mark: Mapping[str, Any], options: ScoreOptions) -> dict[str, Any] | None:
+    """Give the summary of an output that has a mark and nothing that is to be tried again; None of any other."""
     found = read_mark(output)
     if found is None or not mark.items() <= found.items() or (options.retry_failed and found["failed"]):
         return None

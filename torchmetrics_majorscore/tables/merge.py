@@ -121,16 +121,18 @@ def _counted(found: Summary, header: Sequence[str], rows: Iterator[tuple[Path, l
 
 
 def _in_order(marks: dict[Path, dict[str, Any]], readers: Sequence[Rows]) -> Iterator[tuple[Path, list[str]]]:
-    """Give the rows in turns, as they were dealt out, with where each comes from."""
+    """Give the rows in turns, as clips or tars were dealt out, with where each comes from."""
+    # How many rows each shard has of each of its tars; of a manifest, the clips were dealt out one by one.
+    units = [mark.get("units", (1,) * mark["clips"]) for mark in marks.values()]
     width = None
-    for turn in range(max(mark["clips"] for mark in marks.values())):
-        for (path, mark), reader in zip(marks.items(), readers, strict=True):
-            if turn < mark["clips"]:
+    for turn in range(max(map(len, units))):
+        for path, reader, own in zip(marks, readers, units, strict=True):
+            for _ in range(own[turn] if turn < len(own) else 0):
                 row = next(reader, [])
                 width = width or len(row)
                 if len(row) != width:
-                    raise ValueError(f"Expected {mark['clips']} whole rows in {path}, got fewer; score it again.")
+                    raise ValueError(f"Expected {sum(own)} whole rows in {path}, got fewer; score it again.")
                 yield path, row
-    for (path, mark), reader in zip(marks.items(), readers, strict=True):
+    for path, reader, own in zip(marks, readers, units, strict=True):
         if next(reader, None) is not None:
-            raise ValueError(f"Expected {mark['clips']} rows in {path}, as its mark says, got more; score it again.")
+            raise ValueError(f"Expected {sum(own)} rows in {path}, as its mark says, got more; score it again.")
