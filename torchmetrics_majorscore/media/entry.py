@@ -58,13 +58,14 @@ class Manifest(list[Entry]):
 
 def is_legible(text: str) -> bool:
     """Tell whether a text can be written as UTF-8; bytes in another encoding were read as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def legible(text: str) -> str:
     r"""Replace what cannot be written as UTF-8, by ``\xff`` for a byte in another encoding."""
-    characters = (
+    if is_legible(text):
+        return text
+    return "".join(
         f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else f"\\u{ord(c):04x}" if not is_legible(c) else c
         for c in text
     )
-    return text if is_legible(text) else "".join(characters)

@@ -16,6 +16,7 @@ and those below it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,48 @@ def read_manifest(
     if not entries:
         others = f", and {len(left_out)} other files" if left_out else ""
         raise ValueError(f"Expected at least one clip, got none in {path}{others}")
-    _check_unique(entries, path)
+    _check_unique(((place, entry.id) for place, entry in entries), path)
+    if audio_track is None:
+        return Manifest((entry for _, entry in entries), left_out)
     chosen = (replace(e, audio_track=audio_track) if e.audio_track is None else e for _, e in entries)
     return Manifest(chosen, left_out)
 
 
-def _check_unique(entries: list[tuple[str, Entry]], path: Path | Url) -> None:
+def read_ids(path: Path) -> list[str]:
+    """Read the ids alone of a manifest that is a file, as :func:`read_manifest` gives them.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The ids, in order. Nothing else of a row is looked at.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`read_manifest`, as far as ids are concerned.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"Expected a manifest and its folder, got no {path}")
+    ids = []
+    for line, row in read_rows(path):
+        place = f"{path}, line {line}"
+        found = _text(row.get("id"), "id", place)
+        if not found and "id" in row:
+            raise ValueError(f"Expected an id, got an empty one in {place}")
+        if not (name := found or _text(row.get("video"), "video", place) or _text(row.get("audio"), "audio", place)):
+            raise ValueError(f"Expected a video or an audio file, got neither in {place}")
+        ids.append((f"line {line}", legible(found or Path(name).stem)))
+    if not ids:
+        raise ValueError(f"Expected at least one clip, got none in {path}")
+    _check_unique(ids, path)
+    return [clip_id for _, clip_id in ids]
+
+
+def _check_unique(ids: Iterable[tuple[str, str]], path: Path | Url) -> None:
     seen: dict[str, str] = {}
-    for place, entry in entries:
-        if entry.id in seen:
-            raise ValueError(f"Expected unique ids in {path}, got {entry.id!r} at {seen[entry.id]} and at {place}")
-        seen[entry.id] = place
+    for place, clip_id in ids:
+        if clip_id in seen:
+            raise ValueError(f"Expected unique ids in {path}, got {clip_id!r} at {seen[clip_id]} and at {place}")
+        seen[clip_id] = place
 
 
 def _entry(row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] | None, place: str) -> Entry:

@@ -120,17 +120,20 @@ def _header(cells: list[str], path: Path | Url) -> tuple[list[str], bool]:
 
 def _check_once(names: Iterable[str], place: str) -> None:
     names = list(names)
+    if len(set(names)) == len(names):
+        return
     for name in COLUMNS:
         if names.count(name) > 1:
             raise ValueError(f"Expected one {name}, got {names.count(name)} in {place}; which of them is meant?")
 
 
 def _json_rows(text: str, path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
+    decode = json.JSONDecoder(object_pairs_hook=_Pairs).decode
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_Pairs)
+            row = decode(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"Expected JSON, got {path}, line {number}: {error.msg}") from error
         if not isinstance(row, _Pairs):

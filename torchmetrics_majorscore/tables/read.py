@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media.cells import original
 from torchmetrics_majorscore.tables.parquet import is_parquet, read_parquet, read_summary
 from torchmetrics_majorscore.tables.write import WORDS, parse_rows, summary_path
 
@@ -102,8 +104,8 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
         raise ValueError(f"Expected unique ids in {path}, got {frame.index[frame.index.duplicated()][0]!r} twice.")
     for name in value_columns(frame):
         try:
-            if frame[name].dtype.kind != "f":
-                frame[name] = frame[name].replace("", "nan")
+            if frame[name].dtype.kind == "O":
+                frame[name] = [cell or "nan" for cell in frame[name]]
             frame[name] = frame[name].astype("float64")
         except ValueError as error:
             raise ValueError(f"Expected numbers in column {name} of {path}, got: {error}.") from error
@@ -137,8 +139,35 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
         if not file.is_file():
             again = "; the same majorscore score again writes it anew" if file is summary else ""
             raise FileNotFoundError(f"Expected a table of majorscore score and its .json, got no {file}{again}.")
-    header, rows = _read_cells(path)
-    return pd.DataFrame(rows, columns=header, dtype=object), _signature(summary)
+    frame = _read_plain(path)
+    if frame is None:
+        header, rows = _read_cells(path)
+        frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return frame, _signature(summary)
+
+
+def _read_plain(path: Path) -> pd.DataFrame | None:
+    """Split a table into the same cells with pandas' own parser; None of one in which anything is unusual."""
+    import pandas as pd
+
+    content = path.read_bytes()
+    header = content[: content.find(b"\n")].decode("utf-8-sig", "surrogateescape").split(",")
+    plain = {"id", "error"} <= set(header) and len(set(header)) == len(header)
+    if not plain or not content.endswith(b"\n") or b"\r" in content or b"\0" in content:
+        return None
+    how = {"keep_default_na": False, "skip_blank_lines": False, "dtype": object, "low_memory": False}
+    try:
+        frame = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", encoding_errors="surrogateescape", **how)
+    except ValueError:
+        return None
+    # Rows with a cell too many are an error or become an index; those with one too few have fewer commas.
+    commas = sum(part.count(b",") for part in content.split(b'"')[::2])
+    if not isinstance(frame.index, pd.RangeIndex) or commas != (len(header) - 1) * (len(frame) + 1):
+        return None
+    for name in header if b"'" in content else ():
+        marked = frame[name].str.startswith("'")
+        frame[name] = frame[name].mask(marked, frame.loc[marked, name].map(original)) if marked.any() else frame[name]
+    return frame
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
