@@ -91,8 +91,20 @@ def test_that_scores_mean_nothing_is_said_in_any_case(tmp_path, capsys):
 
 
 def test_every_command_has_the_options(capsys):
-    names = ["demo", "world", "connect", "train-tiny", "score", "benchmark", "compare", "rank", "filter", "report"]
-    names += ["duplicates", "overlap", "ratings agree", "ratings sheet"]
+    names = [
+        "demo",
+        "world",
+        "connect",
+        "train-tiny",
+        "score",
+        "merge",
+        "benchmark",
+        "compare",
+        "rank",
+        "filter",
+        "report",
+    ]
+    names += ["report", "duplicates", "overlap", "ratings agree", "ratings sheet"]
     names += [f"weights {name}" for name in ("convert", "verify", "seeded")]
     for name in names:
         with pytest.raises(SystemExit):

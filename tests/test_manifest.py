@@ -146,7 +146,7 @@ def test_folder_pairs_picture_sound_and_text_by_stem(tmp_path: Path) -> None:
         ("m.jsonl", '["a.mp4"]', "Expected a JSON object, got list in .*m.jsonl, line 1"),
         ("m.jsonl", '{"video": "a.mp4", "text": 3}', "text to be a string, got 3 in .*m.jsonl, line 1"),
         ("m.jsonl", '{"text": "a"}', "a video or an audio file, got neither in .*m.jsonl, line 1"),
-        ("m.txt", "id,video\na,b\n", r"Expected a .csv, .tsv or .jsonl manifest or a folder, got .*m.txt"),
+        ("m.txt", "id,video\na,b\n", r"Expected a .csv, .tsv, .jsonl or .parquet manifest or a folder, got .*m.txt"),
         ("m.csv", "video,start,end\na.mp4,2,2\n", "Expected start < end, got start=2.0 and end=2.0 in .*line 2"),
         ("m.csv", "video,start\na.mp4,-1\n", "start >= 0 in seconds, got '-1' in .*line 2"),
         ("m.csv", "video,end\na.mp4,1:30\n", "end >= 0 in seconds, got '1:30' in .*line 2"),

@@ -55,7 +55,9 @@ def test_a_clip_that_has_changed_is_scored_again_and_counted(tmp_path):
     table = opened(path, SOURCES | {"b": "99 bytes"})
     assert (table.changed, list(table.rows)) == (["b"], ["a", "c"])
     table.add("b", {"score": 7.0})
+    assert path.read_text().splitlines()[-1].startswith("b,")
     assert table.write_summary()["changed"] == 1
+    assert [line[:2] for line in path.read_text().splitlines()] == ["id", "a,", "b,", "c,"]  # in the order of the clips
     assert opened(path, SOURCES | {"b": "99 bytes"}).changed == []
     assert path.read_text().count("\nb,") == 1
 

@@ -15,6 +15,7 @@ from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
 from torchmetrics_majorscore.statistics.comparison import holm  # noqa: E402
+from torchmetrics_majorscore.tables import read  # noqa: E402
 from torchmetrics_majorscore.tables.comparison import compare_models  # noqa: E402
 from torchmetrics_majorscore.tables.read import name_tables, read_scores, read_tables  # noqa: E402
 from torchmetrics_majorscore.tables.render import render_table  # noqa: E402
@@ -180,3 +181,48 @@ def test_equal_best_values_are_all_bold_and_a_missing_one_never_is():
     assert cells == ["**1**", "n/a", "**1**"]
     with pytest.raises(ValueError, match="got 'html'"):
         render_table(table, "html")
+
+
+HEADER = "id,score,fairscore,remarks,error,source\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a,0.1,1e-9,,,\nb,-0,,silent,,x\n",
+        "a,0.300000012,3,,,\nb,-2.5e-310,7,,,\n",
+        "'=1+1,0.1,0.2,,'=x,\n'tis,0.1,0.2,,,\n",
+        '"two\nlines",0.1,0.2,"a ""b"", c",,\n',
+        "NA,0.1,0.2,null,nan,None\n007,1,2,1,2,3\n",
+        "a,,,,no sound,\nb,,,,no sound,\n",
+        "\udce9,0.1,0.2,,,\n",
+        "",
+    ],
+)
+def test_a_plain_table_is_read_by_pandas_parser_to_the_same_bits(rows, tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"\ufeff{HEADER}{rows}".encode("utf-8", "surrogateescape"))
+    (tmp_path / "t.json").write_text('{"signature": "s"}')
+    assert read._read_plain(path) is not None or not rows
+    fast = read.read_scores(path)[0]
+    monkeypatch.setattr(read, "_read_plain", lambda _: None)
+    slow = read.read_scores(path)[0]
+    pd.testing.assert_frame_equal(fast, slow, check_exact=True)
+    assert [np.signbit(x) for x in fast["score"]] == [np.signbit(x) for x in slow["score"]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a,0.1,0.2,,\n",
+        "a,0.1\n",
+        "a,0.1,0.2,,,",
+        "a,1,2,,,,\n",
+        "a,1,2,,,\r\n",
+        "\n",
+    ],
+)
+def test_what_is_unusual_is_left_to_the_parser_that_explains_it(rows, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER + rows)
+    assert read._read_plain(path) is None

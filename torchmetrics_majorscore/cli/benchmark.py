@@ -9,6 +9,7 @@ from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
+from torchmetrics_majorscore.media.url import to_place
 
 SETS = ("consistent", "mispaired")
 SEPARATION = {"auroc": "AUROC", "win_rate": "win rate", "d_prime": "d'"}
@@ -20,8 +21,8 @@ def add_commands(commands: Any) -> None:
     """Register the command."""
     about = "the paper's consistency protocol: own against other captions"
     benchmark = commands.add_parser("benchmark", parents=[SAID], help=about)
-    benchmark.add_argument("manifest", type=Path, help="as for score; a column class or label, else the caption")
-    benchmark.add_argument("--folder", type=Path, help="folder of the clips (default: the manifest's own)")
+    benchmark.add_argument("manifest", type=to_place, help="as for score; a column class or label, else the caption")
+    benchmark.add_argument("--folder", type=to_place, help="folder of the clips (default: the manifest's own)")
     embeddings = "file of per-clip embeddings, continued if it exists (default: %(default)s)"
     benchmark.add_argument("-o", "--output", type=Path, default=Path("embeddings.safetensors"), help=embeddings)
     tables = "also write the scores of both sets there: consistent.csv and mispaired.csv, as for report"

@@ -68,8 +68,8 @@ class Progress(logging.Handler):
         return outside
 
     @contextmanager
-    def bar(self, total: int, unit: str) -> Iterator[Callable[[], object]]:
-        """Show a bar; what is given is to be called for each of ``total`` things that are done."""
+    def bar(self, total: int | None, unit: str) -> Iterator[Callable[[], object]]:
+        """Show a bar; what is given is to be called for each of ``total`` things (None: unknown)."""
         if not self._drawn:
             yield lambda: None
             return

@@ -77,7 +77,7 @@ def _rank(options: argparse.Namespace, out: Output) -> int:
 def _add_filter(commands: Any) -> None:
     about = "split a manifest into clips to keep and clips to reject, by a score"
     judge = commands.add_parser("filter", parents=[SAID], help=about)
-    judge.add_argument("manifest", type=Path, help="CSV, TSV or JSONL")
+    judge.add_argument("manifest", type=Path, help="CSV, TSV, JSONL or Parquet")
     judge.add_argument("table", type=Path, help="its table of majorscore score")
     add_column(judge)
     limit = judge.add_mutually_exclusive_group(required=True)

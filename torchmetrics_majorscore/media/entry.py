@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchmetrics_majorscore.media.far import Far
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -13,7 +15,7 @@ class Entry:
 
     Attributes:
         id: Its name, unique in the manifest.
-        video: Video or image file, or None.
+        video: Video or image file, or None; a far one is brought to be read.
         audio: File of the sound; None is the video's own track.
         text: Caption, or None.
         start: First moment in seconds, at least 0.
@@ -25,8 +27,8 @@ class Entry:
     """
 
     id: str
-    video: Path | None
-    audio: Path | None
+    video: Path | Far | None
+    audio: Path | Far | None
     text: str | None
     start: float = 0.0
     end: float | None = None
@@ -56,13 +58,14 @@ class Manifest(list[Entry]):
 
 def is_legible(text: str) -> bool:
     """Tell whether a text can be written as UTF-8; bytes in another encoding were read as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def legible(text: str) -> str:
     r"""Replace what cannot be written as UTF-8, by ``\xff`` for a byte in another encoding."""
-    characters = (
+    if is_legible(text):
+        return text
+    return "".join(
         f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else f"\\u{ord(c):04x}" if not is_legible(c) else c
         for c in text
     )
-    return text if is_legible(text) else "".join(characters)

@@ -14,7 +14,7 @@ _VIDEO_SUFFIXES += [".flv", ".wmv", ".asf", ".ogv", ".3gp", ".mxf", ".gif"]
 _IMAGE_SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"]
 _AUDIO_SUFFIXES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".oga", ".mka", ".weba", ".m4b", ".wma"]
 _AUDIO_SUFFIXES += [".aiff", ".aif", ".aifc", ".caf", ".au", ".w64", ".ac3", ".mp2", ".wv", ".tta"]
-_KINDS = {
+KINDS = {
     **dict.fromkeys(_VIDEO_SUFFIXES, "video"),
     **dict.fromkeys(_IMAGE_SUFFIXES, "image"),
     **dict.fromkeys(_AUDIO_SUFFIXES, "audio"),
@@ -37,7 +37,7 @@ def list_folder(folder: Path) -> tuple[list[tuple[str, Entry]], list[str]]:
     groups: dict[str, dict[str, list[Path]]] = {}
     left_out: list[str] = []
     for file in _walk(folder, left_out):
-        kind, inside = _KINDS.get(file.suffix.lower()), file.relative_to(folder)
+        kind, inside = KINDS.get(file.suffix.lower()), file.relative_to(folder)
         if file.name.startswith(".") or kind is None:
             left_out += [str(inside)] if kind in ("video", "image", "audio") or not file.name.startswith(".") else []
             continue

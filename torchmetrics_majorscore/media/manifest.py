@@ -1,4 +1,4 @@
-"""Lists of clips to read: a CSV, TSV or JSONL manifest, a list of ids with labels, or a folder.
+"""Lists of clips to read: a CSV, TSV, JSONL or Parquet manifest, a list of ids with labels, or a folder.
 
 | columns | meaning |
 |---|---|
@@ -16,6 +16,7 @@ and those below it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,21 @@ from typing import Any
 from torchmetrics_majorscore.media.entry import Entry, Manifest, is_legible, legible
 from torchmetrics_majorscore.media.folder import index_videos, list_folder
 from torchmetrics_majorscore.media.rows import COLUMNS, read_rows
+from torchmetrics_majorscore.media.url import Url, is_address, to_place
 
 _NUMBERS = ("id", "start", "end", "audio_track")
 
 
-def read_manifest(path: str | Path, folder: str | Path | None = None, *, audio_track: int | None = None) -> Manifest:
+def read_manifest(
+    path: str | Path | Url, folder: str | Path | Url | None = None, *, audio_track: int | None = None
+) -> Manifest:
     """Read a manifest, in its order; the files that it names are not opened and may be missing.
 
     Args:
-        path: A UTF-8 ``.jsonl``, ``.csv`` or ``.tsv`` file, the last two with a header, or with two columns id and
-            label without one; or a folder, whose media files, also those of folders below it, are taken in sorted
-            order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption.
+        path: A ``.parquet`` file, or a UTF-8 ``.jsonl``, ``.csv`` or ``.tsv`` file, the last two with a header, or with
+            two columns id and label without one; or a folder, whose media files, also those of folders below it, are
+            taken in sorted order: ``b/a.mp4`` is the clip ``b/a``, ``b/a.wav`` its sound, ``b/a.txt`` its caption. A
+            file, and the files that it names, may lie at an address (``https://``, ``s3://``, ...).
         folder: What relative paths start from, and where ids are looked up; None is the manifest's own folder.
         audio_track: Which of several sound tracks to take of clips for which the manifest names none, counted from 0;
             None is the one flagged as default.
@@ -48,36 +53,71 @@ def read_manifest(path: str | Path, folder: str | Path | None = None, *, audio_t
         ValueError: If the manifest is empty, has another extension, no usable column, or a line that cannot be used;
             one line with the file and the line.
     """
-    path = Path(path)
-    base = path.parent if folder is None else Path(folder)
-    if not path.exists() or not base.is_dir():
-        raise FileNotFoundError(f"Expected a manifest and its folder, got no {path if base.is_dir() else base}")
+    path = to_place(path)
+    base = path.parent if folder is None else to_place(folder)
+    for place in (path, base):
+        if isinstance(place, Path) and not (place.is_dir() if place is base else place.exists()):
+            raise FileNotFoundError(f"Expected a manifest and its folder, got no {place}")
     left_out: list[str] = []
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         if folder is not None:
             raise ValueError(f"Expected a manifest file together with folder={folder}, got the folder {path}")
         entries, left_out = list_folder(path)
     else:
         rows = read_rows(path)
-        lookup = index_videos(base) if not any({"video", "audio"} & row.keys() for _, row in rows) else None
+        named = any({"video", "audio"} & row.keys() for _, row in rows)
+        if not named and isinstance(base, Url):
+            raise ValueError(f"Expected a column video or audio, got none in {path}; {base} cannot be searched")
+        lookup = index_videos(base) if not named and isinstance(base, Path) else None
         entries = [(f"line {line}", _entry(row, base, lookup, f"{path}, line {line}")) for line, row in rows]
     if not entries:
         others = f", and {len(left_out)} other files" if left_out else ""
         raise ValueError(f"Expected at least one clip, got none in {path}{others}")
-    _check_unique(entries, path)
+    _check_unique(((place, entry.id) for place, entry in entries), path)
+    if audio_track is None:
+        return Manifest((entry for _, entry in entries), left_out)
     chosen = (replace(e, audio_track=audio_track) if e.audio_track is None else e for _, e in entries)
     return Manifest(chosen, left_out)
 
 
-def _check_unique(entries: list[tuple[str, Entry]], path: Path) -> None:
+def read_ids(path: Path) -> list[str]:
+    """Read the ids alone of a manifest that is a file, as :func:`read_manifest` gives them.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The ids, in order. Nothing else of a row is looked at.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`read_manifest`, as far as ids are concerned.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"Expected a manifest and its folder, got no {path}")
+    ids = []
+    for line, row in read_rows(path):
+        place = f"{path}, line {line}"
+        found = _text(row.get("id"), "id", place)
+        if not found and "id" in row:
+            raise ValueError(f"Expected an id, got an empty one in {place}")
+        if not (name := found or _text(row.get("video"), "video", place) or _text(row.get("audio"), "audio", place)):
+            raise ValueError(f"Expected a video or an audio file, got neither in {place}")
+        ids.append((f"line {line}", legible(found or Path(name).stem)))
+    if not ids:
+        raise ValueError(f"Expected at least one clip, got none in {path}")
+    _check_unique(ids, path)
+    return [clip_id for _, clip_id in ids]
+
+
+def _check_unique(ids: Iterable[tuple[str, str]], path: Path | Url) -> None:
     seen: dict[str, str] = {}
-    for place, entry in entries:
-        if entry.id in seen:
-            raise ValueError(f"Expected unique ids in {path}, got {entry.id!r} at {seen[entry.id]} and at {place}")
-        seen[entry.id] = place
+    for place, clip_id in ids:
+        if clip_id in seen:
+            raise ValueError(f"Expected unique ids in {path}, got {clip_id!r} at {seen[clip_id]} and at {place}")
+        seen[clip_id] = place
 
 
-def _entry(row: dict[str, Any], base: Path, lookup: dict[str, list[Path]] | None, place: str) -> Entry:
+def _entry(row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] | None, place: str) -> Entry:
     values = {name: _text(row.get(name), name, place) for name in COLUMNS}
     if "id" in row and not values["id"]:
         raise ValueError(f"Expected an id, got an empty one in {place}")
@@ -86,7 +126,7 @@ def _entry(row: dict[str, Any], base: Path, lookup: dict[str, list[Path]] | None
         for name in ("id", "text", "caption", "label", "class")
         if not is_legible(values[name])
     ]
-    video, audio = (base / values[name] if values[name] else None for name in ("video", "audio"))
+    video, audio = (_file(base, values[name]) if values[name] else None for name in ("video", "audio"))
     if lookup is not None and values["id"]:
         found = lookup.get(values["id"], [])
         video = found[0] if len(found) == 1 else base / f"{values['id']}.mp4"
@@ -105,6 +145,10 @@ def _entry(row: dict[str, Any], base: Path, lookup: dict[str, list[Path]] | None
     )
     track, error = _track(values["audio_track"], place), "; ".join(errors) or None
     return Entry(legible(values["id"] or source.stem), video, audio, text, start, end, label, track, error)
+
+
+def _file(base: Path | Url, name: str) -> Path | Url:
+    return Url(name) if is_address(name) else base / name
 
 
 def _text(value: Any, name: str, place: str) -> str:

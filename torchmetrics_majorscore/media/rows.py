@@ -1,4 +1,4 @@
-"""Rows of a CSV, TSV or JSONL manifest, as dictionaries of its known columns, with their line numbers."""
+"""Rows of a CSV, TSV, JSONL or Parquet manifest, as dictionaries of its known columns, with their line numbers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,38 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media.url import Url
+
 COLUMNS = ("id", "video", "audio", "text", "caption", "label", "class", "start", "end", "audio_track")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 Rows = list[tuple[int, dict[str, Any]]]
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path | Url) -> Rows:
     """Read the rows of a manifest.
 
     Bytes that are not UTF-8 become lone surrogates (``surrogateescape``), so that the row that holds them can be told
     from the others. A file that starts with the byte order mark of UTF-16 is read as that.
 
     Args:
-        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file. Cells of a TSV are what stands between the tabs, quotation marks
-            included, unless the whole table is only consistent, or its header is, in the quotation of CSV.
+        path: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file. Cells of a TSV are what stands between the
+            tabs, quotation marks included, unless the whole table is only consistent, or its header is, in the
+            quotation of CSV.
 
     Returns:
-        Line number and cells of each row that is not empty.
+        Line number and cells of each row that is not empty; of Parquet, the number of the row.
 
     Raises:
+        ModuleNotFoundError: If pyarrow is missing, for Parquet.
         ValueError: If the file is no such table; one line with the file and the line.
     """
     suffix = path.suffix.lower()
-    if suffix not in (*DELIMITERS, ".jsonl"):
-        raise ValueError(f"Expected a .csv, .tsv or .jsonl manifest or a folder, got {path}")
+    if suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
+        raise ValueError(f"Expected a .csv, .tsv, .jsonl or .parquet manifest or a folder, got {path}")
+    if suffix == ".parquet":
+        return list(_parquet_rows(path))
     text = _decode(path)
     if suffix == ".jsonl":
         return list(_json_rows(text, path))
@@ -45,7 +52,7 @@ def read_rows(path: Path) -> Rows:
     return _tsv_rows(text, path)
 
 
-def _decode(path: Path) -> str:
+def _decode(path: Path | Url) -> str:
     data = path.read_bytes()
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-8-sig", "surrogateescape")
@@ -55,7 +62,7 @@ def _decode(path: Path) -> str:
         raise ValueError(f"Expected UTF-16 text in {path}, got {error.reason} at byte {error.start}") from error
 
 
-def _tsv_rows(text: str, path: Path) -> Rows:
+def _tsv_rows(text: str, path: Path | Url) -> Rows:
     # csv would take a caption that starts with a quotation mark for a cell that ends at the next one, lines later.
     header = next((line for line in text.splitlines() if line.strip()), "")
     if header.startswith('"') or '\t"' in header:
@@ -78,7 +85,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _table_rows(
-    text: str, path: Path, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+    text: str, path: Path | Url, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     # Strict: a quotation mark out of place is an error, where csv would join the lines up to the next one.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
@@ -100,7 +107,7 @@ def _table_rows(
         raise ValueError(f"Expected a table, got {path}, line {reader.line_num}: {error}") from error
 
 
-def _header(cells: list[str], path: Path) -> tuple[list[str], bool]:
+def _header(cells: list[str], path: Path | Url) -> tuple[list[str], bool]:
     """Return the names of the columns, and whether the first row gave them."""
     names = [cell.strip().lower() for cell in cells]
     if {"id", "video", "audio"} & set(names):
@@ -113,23 +120,43 @@ def _header(cells: list[str], path: Path) -> tuple[list[str], bool]:
 
 def _check_once(names: Iterable[str], place: str) -> None:
     names = list(names)
+    if len(set(names)) == len(names):
+        return
     for name in COLUMNS:
         if names.count(name) > 1:
             raise ValueError(f"Expected one {name}, got {names.count(name)} in {place}; which of them is meant?")
 
 
-def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str, path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
+    decode = json.JSONDecoder(object_pairs_hook=_Pairs).decode
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_Pairs)
+            row = decode(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"Expected JSON, got {path}, line {number}: {error.msg}") from error
         if not isinstance(row, _Pairs):
             raise ValueError(f"Expected a JSON object, got {type(row).__name__} in {path}, line {number}")
         _check_once((name for name, _ in row), f"{path}, line {number}")
         yield number, {name: value for name, value in row if name in COLUMNS}
+
+
+def _parquet_rows(path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
+    needs_extra("pyarrow", "scale")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        data = pa.BufferReader(path.read_bytes()) if isinstance(path, Url) else path
+        names = pq.read_schema(data).names
+        columns, _ = _header(names, path)
+        known = [name for name, column in zip(names, columns, strict=True) if column in COLUMNS]
+        rows = pq.read_table(data, columns=known).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"Expected a Parquet file, got {path}: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        yield number, {name.strip().lower(): cell for name, cell in row.items() if cell is not None}
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchmetrics_majorscore.media import Entry, open_clip
 from torchmetrics_majorscore.media.container import import_av
+from torchmetrics_majorscore.media.far import Near
 from torchmetrics_majorscore.report.window import FPS, SAMPLE_RATE, Samples, read_pictures, read_sound
 
 SECONDS = 10.0  # what C-MCR's CLAP hears
@@ -42,16 +43,25 @@ def read_preview(entry: Entry | None) -> Preview:
     """
     if entry is None:
         return Preview(None, None, "not in the manifest")
+    near = Near()
+    try:
+        return _of_files(entry, near)
+    finally:
+        near.close()
+
+
+def _of_files(entry: Entry, near: Near) -> Preview:
     end = entry.start + SECONDS
     end = end if entry.end is None else min(end, entry.end)
     try:
         track = entry.audio_track
-        clip = open_clip(entry.video, entry.audio, fps=FPS, start=entry.start, end=end, audio_track=track)
-    except ValueError as error:
+        video, audio = near.path(entry.video), near.path(entry.audio)
+        clip = open_clip(video, audio, fps=FPS, start=entry.start, end=end, audio_track=track)
+    except (OSError, ValueError) as error:
         return Preview(None, None, str(error))
     reasons: list[str] = []
     pictures, sound = read_pictures(clip, reasons), read_sound(clip, reasons)
-    problem = "; ".join(dict.fromkeys(reasons)) or ("" if sound is not None else "no sound")
+    problem = near.named("; ".join(dict.fromkeys(reasons))) or ("" if sound is not None else "no sound")
     if not pictures and sound is None:
         return Preview(None, None, problem)
     media = _data_uri("video/mp4" if pictures else "audio/mp4", _encode(pictures, sound))

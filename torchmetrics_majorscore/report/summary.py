@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
+from torchmetrics_majorscore.statistics.bootstrap import Interval
 from torchmetrics_majorscore.statistics.consistency import compare
+from torchmetrics_majorscore.statistics.means import bootstrap_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,13 +37,15 @@ def with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
 
 def give_means(table: "pd.DataFrame") -> dict[str, Interval]:
     """Give the mean of each column of :data:`TITLES`."""
-    return {column: bootstrap(np.mean, table[column]) for column in TITLES if column in table}
+    columns = [column for column in TITLES if column in table]
+    return dict(zip(columns, bootstrap_means([table[column] for column in columns]), strict=True))
 
 
 def give_differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
     """Give the mean of first - other over the clips that both tables have, as ``majorscore compare`` does."""
     one, two = first.align(other, join="inner")
-    return {column: bootstrap(np.mean, one[column] - two[column]) for column in TITLES if column in one}
+    numeric = [column for column in TITLES if column in one]
+    return give_means(one[numeric] - two[numeric])
 
 
 def give_discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:

@@ -108,8 +108,9 @@ class ClipEncoder:
                     encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
         encoded.vectors |= self.listener.hear(clips, reasons)
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
-        encoded.errors = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, reasons, strict=True) if w}
-        encoded.remarks = {i: "; ".join(dict.fromkeys(w)) for i, w in zip(encoded.ids, remarks, strict=True) if w}
+        encoded.errors, encoded.remarks = _joined(clips, reasons), _joined(clips, remarks)
+        for clip in clips:
+            clip.near.close()
         return encoded
 
     def _spaces(self) -> Iterator[tuple[str, Sequence[str], SharedEncoder]]:
@@ -172,6 +173,12 @@ class _Run:
             if given is None:
                 raise ValueError(f"Expected at most 2 GiB, got more, and {self.encoder.name} does not take pieces.")
         return modality.prepare(given, clip.sample_rate, self.encoder, self.device)
+
+
+def _joined(clips: Sequence[ReadClip], words: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Give the words of each clip that has some, once each, in one line."""
+    pairs = zip(clips, words, strict=True)
+    return {clip.entry.id: clip.near.named("; ".join(dict.fromkeys(own))) for clip, own in pairs if own}
 
 
 def batches(clips: Iterator[ReadClip], size: int) -> Iterator[list[ReadClip]]:

@@ -1,13 +1,14 @@
 """Clips on disk to what encoders take: workers read ahead, and whatever they meet becomes that clip's reason."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torchmetrics_majorscore.media import ClipStream, Entry, open_clip
+from torchmetrics_majorscore.media.far import Far, Near
 from torchmetrics_majorscore.modalities.text import is_empty
 from torchmetrics_majorscore.scoring.pieces import FPS, HELD, Pictures, Pieces, Sound
 
@@ -26,6 +27,7 @@ class ReadClip:
         sample_rate: of the waveform in Hz.
         reasons: why a modality, or the whole clip, is not there.
         pieces: modality to where it was read.
+        near: copies of files that lie far away; closed when all is encoded.
     """
 
     entry: Entry
@@ -33,6 +35,7 @@ class ReadClip:
     sample_rate: int = 0
     reasons: list[str] = field(default_factory=list)
     pieces: dict[str, Pieces] = field(default_factory=dict)
+    near: Near = field(default_factory=Near)
 
     @property
     def remarks(self) -> list[str]:
@@ -45,7 +48,7 @@ class ReadClip:
 
 
 def read_ahead(
-    entries: Sequence[Entry],
+    entries: Iterable[Entry],
     frame_size: int | None,
     workers: int,
     ahead: int,
@@ -80,7 +83,8 @@ def _read(entry: Entry, frame_size: int | None, modalities: Sequence[str]) -> Re
 
     def opened() -> ClipStream:
         start, end, track = entry.start, entry.end, entry.audio_track
-        return open_clip(entry.video, entry.audio, fps=FPS, start=start, end=end, audio_track=track)
+        video, audio = read.near.path(entry.video), read.near.path(entry.audio)
+        return open_clip(video, audio, fps=FPS, start=start, end=end, audio_track=track)
 
     if "video" not in modalities:
         pass
@@ -119,9 +123,11 @@ def source_of(entry: Entry) -> str:
     return repr((files, entry.text, entry.start, entry.end, entry.audio_track))
 
 
-def _stamp(path: Path | None) -> tuple[object, ...]:
+def _stamp(path: Path | Far | None) -> tuple[object, ...]:
     if path is None:
         return ()
+    if isinstance(path, Far):
+        return path.stamp()
     try:
         status = path.stat()
     except OSError:

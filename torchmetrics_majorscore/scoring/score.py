@@ -1,6 +1,6 @@
 """Score clips on disk: workers decode while the encoder runs, and every clip becomes a row of the table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torchmetrics_majorscore.scoring.encode import ClipEncoder, Encoded, EncodeO
 from torchmetrics_majorscore.scoring.read import read_ahead, source_of
 from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.read import is_seeded
+from torchmetrics_majorscore.tables.shard import read_mark
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
 CLIPCLAP = (("clip_video", "clip_text"), ("clap_text", "clap_audio"))
@@ -37,7 +38,11 @@ class ScoreOptions(EncodeOptions):
 
 
 def score_clips(
-    entries: Sequence[Entry], output: Path, options: ScoreOptions, on_row: Callable[[], object] = lambda: None
+    entries: Sequence[Entry],
+    output: Path,
+    options: ScoreOptions,
+    on_row: Callable[[], object] = lambda: None,
+    mark: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score clips and write a row for each as it is finished; clips that have one and have not changed are skipped.
 
@@ -46,9 +51,11 @@ def score_clips(
         output: CSV file to write or to continue.
         options: how to score.
         on_row: called after each clip, those that had a row included.
+        mark: entries of the summary that say what was scored, see :func:`.score_shard`; where the output has them,
+            nothing is left to do.
 
     Returns:
-        The summary, see :meth:`.ScoreTable.write_summary`. A clip that cannot be read, or only in part, has its reason
+        The summary, see :meth:`.Summary.result`. A clip that cannot be read, or only in part, has its reason
         in the column ``error``.
 
     Raises:
@@ -59,18 +66,37 @@ def score_clips(
     check_table(output)
     with claim(output):
         scorer = ClipScorer(options)
+        done = find_finished(output, {"signature": scorer.signature, **mark}, options) if mark else None
+        if done:
+            for _ in entries:
+                on_row()
+            return done
         sources = {entry.id: source_of(entry) for entry in entries}
         table = ScoreTable(output, scorer.columns, scorer.signature, sources, options.retry_failed)
         for _ in table.rows:
             on_row()
         waiting = [entry for entry in entries if entry.id not in table.rows]
-        clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
-        for batch in batches(clips, options.batch_size):
-            encoded = scorer.encoder.encode(batch)
-            for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
-                table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
-                on_row()
-        return table.write_summary(seeded=is_seeded(scorer.signature))
+        score_into(table, scorer, waiting, on_row)
+        return table.write_summary(seeded=is_seeded(scorer.signature), **(mark or {}))
+
+
+def score_into(table: ScoreTable, scorer: "ClipScorer", waiting: Iterable[Entry], on_row: Callable[[], object]) -> None:
+    """Score clips, and add their rows to a table; of those to come a few are read ahead."""
+    options = scorer.encoder.options
+    clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
+    for batch in batches(clips, options.batch_size):
+        encoded = scorer.encoder.encode(batch)
+        for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
+            table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
+            on_row()
+
+
+def find_finished(output: Path, mark: Mapping[str, Any], options: ScoreOptions) -> dict[str, Any] | None:
+    """Give the summary of an output that has a mark and nothing that is to be tried again; None of any other."""
+    found = read_mark(output)
+    if found is None or not mark.items() <= found.items() or (options.retry_failed and found["failed"]):
+        return None
+    return found
 
 
 class ClipScorer:

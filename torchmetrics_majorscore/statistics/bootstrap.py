@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+LARGE = 20_000
+"""Rows above which means are drawn with weights, see :mod:`.means`."""
 ROUNDING = 1e-15  # a standard deviation below this share of the values is their rounding, as in scipy.stats.skew
 
 
@@ -69,8 +71,7 @@ def bootstrap(
         >>> bootstrap(np.median, [0.9, 0.5, 0.7, 0.8, 0.1]).value
         0.7
     """
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ValueError(f"Expected confidence in (0, 1) and resamples >= 1, got {confidence} and {resamples}.")
+    check_draw(resamples, confidence)
     rows = complete_rows(*arrays)
     n = rows.shape[1]
     value, low, high = float(statistic(*rows)) if n else math.nan, math.nan, math.nan
@@ -78,8 +79,20 @@ def bootstrap(
         of_rows = (of_drawn or partial(_of_taken, statistic))(rows)
         generator = np.random.default_rng(seed)
         values = [of_rows(generator.integers(n, size=(n,))) for _ in range(resamples)]
-        low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+        low, high = ends(values, confidence)
     return Interval(value, low, high, n, np.asarray(arrays[0]).size - n, seed, resamples, confidence)
+
+
+def check_draw(resamples: int, confidence: float) -> None:
+    """Raise ValueError unless intervals can be drawn so."""
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ValueError(f"Expected confidence in (0, 1) and resamples >= 1, got {confidence} and {resamples}.")
+
+
+def ends(values: Array | list[float], confidence: float) -> tuple[float, float]:
+    """Give the ends of the percentile interval of what resamples gave."""
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return low, high
 
 
 def _of_taken(statistic: Callable[..., float], rows: Array) -> Callable[[Index], float]:

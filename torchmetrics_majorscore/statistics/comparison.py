@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Interval, bootstrap
+from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Interval
+from torchmetrics_majorscore.statistics.means import bootstrap_means
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class PairedComparison:
     p_wilcoxon_holm: float = math.nan
 
 
-def compare_pairs(scores: Mapping[str, ArrayLike], seed: int = 0) -> dict[tuple[str, str], PairedComparison]:
+def compare_pairs(
+    scores: Mapping[str, ArrayLike], seed: int = 0, differences: Mapping[tuple[str, str], Interval] | None = None
+) -> dict[tuple[str, str], PairedComparison]:
     """Compare each generator with each one behind it.
 
     Source: Du et al., "MAJORScore", III-A, which gives no intervals and no tests. Holm, "A Simple Sequentially
@@ -40,7 +43,8 @@ def compare_pairs(scores: Mapping[str, ArrayLike], seed: int = 0) -> dict[tuple[
 
     Args:
         scores: generator to its scores of the same N clips, each (N,), without NaN.
-        seed: see :func:`.bootstrap`.
+        seed: see :func:`.bootstrap_means`.
+        differences: what :func:`.bootstrap_means` gives of a - b for each pair, if that is known already.
 
     Returns:
         Generators a and b to their comparison, in the order given.
@@ -56,7 +60,10 @@ def compare_pairs(scores: Mapping[str, ArrayLike], seed: int = 0) -> dict[tuple[
     """
     needs_extra("scipy", "evaluation")
     arrays = {model: np.asarray(values, dtype=np.float64) for model, values in scores.items()}
-    found = {(a, b): _compare(arrays[a], arrays[b], seed) for a, b in combinations(arrays, 2)}
+    known = differences or {}
+    found = {
+        pair: _compare(arrays[pair[0]], arrays[pair[1]], seed, known.get(pair)) for pair in combinations(arrays, 2)
+    }
     t, wilcoxon = (holm([getattr(pair, test) for pair in found.values()]) for test in ("p_t", "p_wilcoxon"))
     return {
         names: replace(pair, p_t_holm=float(p_t), p_wilcoxon_holm=float(p_wilcoxon))
@@ -84,13 +91,13 @@ def holm(p_values: ArrayLike) -> Array:
     return corrected
 
 
-def _compare(a: Array, b: Array, seed: int) -> PairedComparison:
+def _compare(a: Array, b: Array, seed: int, known: Interval | None) -> PairedComparison:
     from scipy import stats
 
     if a.shape != b.shape:
         raise ValueError(f"Expected scores of the same clips, got shapes {a.shape} and {b.shape}.")
     differences = a - b
-    found = PairedComparison(bootstrap(np.mean, differences, seed=seed))
+    found = PairedComparison(known or bootstrap_means([differences], seed=seed)[0])
     if differences.size < 2:
         return found
     # Equal differences leave a rounding error for a spread, and t would be its reciprocal.

@@ -5,15 +5,18 @@ A column ``x`` with ``x_low`` and ``x_high`` beside it is a value with its 95 % 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain, combinations, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.bootstrap import bootstrap
+from torchmetrics_majorscore.statistics.bootstrap import Interval
 from torchmetrics_majorscore.statistics.comparison import PairedComparison, compare_pairs
+from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.read import require_columns, value_columns
 from torchmetrics_majorscore.tables.render import interval_cells
 
@@ -48,7 +51,7 @@ def compare_models(
     Args:
         tables: generator to its table, see :func:`.read_tables`.
         columns: value columns to compare; None for those of the first table.
-        seed: see :func:`.bootstrap`.
+        seed: see :func:`.bootstrap_means`.
 
     Returns:
         Means, tests and dropped clips.
@@ -66,40 +69,54 @@ def compare_models(
     for table in tables.values():
         require_columns(table, names)
     common, dropped = _common(tables, names)
-    values = {model: table.loc[common, names] for model, table in tables.items()}
+    values = {model: table.loc[common, names].to_numpy().T for model, table in tables.items()}
+    pairs = list(combinations(values, 2))
+    # All at once: however many columns there are, the clips are drawn one time.
+    drawn = bootstrap_means(np.concatenate([*values.values(), *(values[a] - values[b] for a, b in pairs)]), seed=seed)
+    of = dict(zip([*values, *pairs], (drawn[k : k + len(names)] for k in count(0, len(names))), strict=False))
     means = [
         {"model": model, "n": len(common)}
-        | {k: v for name in names for k, v in interval_cells(name, bootstrap(np.mean, table[name], seed=seed)).items()}
-        for model, table in values.items()
+        | {k: v for name, found in zip(names, of[model], strict=True) for k, v in interval_cells(name, found).items()}
+        for model in values
     ]
-    tests = [row for name in names for row in _tests({m: v[name].to_numpy() for m, v in values.items()}, name, seed)]
+    tests = [
+        row
+        for k, name in enumerate(names)
+        for row in _tests({m: v[k] for m, v in values.items()}, name, {pair: of[pair][k] for pair in pairs})
+    ]
     return Comparison(pd.DataFrame(means).set_index("model"), pd.DataFrame(tests), dropped)
 
 
-def _common(tables: Mapping[str, pd.DataFrame], names: list[str]) -> tuple[list[str], pd.DataFrame]:
+def _common(tables: Mapping[str, pd.DataFrame], names: list[str]) -> tuple[pd.Index[str], pd.DataFrame]:
+    """Give the clips that have a value everywhere, and say why the others have not, both as they first occur."""
     import pandas as pd
 
-    missing = {model: table[names].isna().any(axis=1).to_dict() for model, table in tables.items()}
-    common, rows = [], []
-    for clip in dict.fromkeys(clip for table in tables.values() for clip in table.index):
-        absent = [model for model in tables if clip not in missing[model]]
-        without = [model for model in tables if missing[model].get(clip)]
-        if not absent and not without:
-            common.append(clip)
-            continue
+    order = pd.Index(dict.fromkeys(chain.from_iterable(table.index for table in tables.values())), dtype=object)
+    complete = np.ones(len(order), bool)
+    states = {}
+    for model, table in tables.items():
+        # 1 for a clip with all values, 0 for one without, NaN for none.
+        states[model] = (~table[names].isna().any(axis=1)).astype(float).reindex(order)
+        complete &= states[model].to_numpy() == 1
+    rows = []
+    for clip in order[~complete]:
+        absent = [model for model in tables if math.isnan(states[model][clip])]
+        without = [model for model in tables if states[model][clip] == 0]
         reasons = [f"not in {model}" for model in absent] + [f"no value in {model}" for model in without]
         details = dict.fromkeys(tables[model].at[clip, "error"] for model in without)
         rows.append({"id": clip, "reason": "; ".join(reasons), "detail": "; ".join(filter(None, details))})
-    if not common:
+    if not complete.any():
         raise ValueError(f"Expected clips with values in all of {', '.join(tables)}, got none of {len(rows)}.")
-    return common, pd.DataFrame(rows, columns=["id", "reason", "detail"]).set_index("id")
+    return order[complete], pd.DataFrame(rows, columns=["id", "reason", "detail"]).set_index("id")
 
 
-def _tests(values: Mapping[str, Any], name: str, seed: int) -> list[dict[str, Any]]:
+def _tests(
+    values: Mapping[str, Any], name: str, differences: Mapping[tuple[str, str], Interval]
+) -> list[dict[str, Any]]:
     """Give the rows of all pairs of generators in one column."""
     return [
         {"column": name, "a": a, "b": b, "n": pair.difference.n}
         | interval_cells("a_minus_b", pair.difference)
         | {test: getattr(pair, test) for test in TESTS}
-        for (a, b), pair in compare_pairs(values, seed).items()
+        for (a, b), pair in compare_pairs(values, differences=differences).items()
     ]

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.media.cells import neutral, original
+from torchmetrics_majorscore.media.manifest import read_ids
 from torchmetrics_majorscore.replace import replacing
+from torchmetrics_majorscore.tables.parquet import is_parquet
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -20,7 +21,7 @@ def read_rows(path: str | Path) -> dict[str, dict[str, Any]]:
     """Read the rows of a manifest as they stand in it.
 
     Args:
-        path: CSV, TSV or JSONL file, see :func:`.read_manifest`, which checks it.
+        path: CSV, TSV, JSONL or Parquet file, see :func:`.read_manifest`; only its ids are checked.
 
     Returns:
         Clip id to its row, column name to cell, in the manifest's order. A list without a header has the columns
@@ -33,7 +34,11 @@ def read_rows(path: str | Path) -> dict[str, dict[str, Any]]:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"Expected a manifest file, got the folder {path}.")
-    ids = [entry.id for entry in read_manifest(path)]
+    ids = read_ids(path)
+    if is_parquet(path):
+        import pyarrow.parquet as pq
+
+        return dict(zip(ids, pq.read_table(path).to_pylist(), strict=True))
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() == ".jsonl":
         return dict(zip(ids, (json.loads(line) for line in text.split("\n") if line.strip()), strict=True))
@@ -70,13 +75,22 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str
     """Write rows as a manifest.
 
     Args:
-        path: CSV, TSV or JSONL file to write; in the first two no cell is a formula to a spreadsheet.
+        path: CSV, TSV, JSONL or Parquet file to write; in the first two no cell is a formula to a spreadsheet.
         rows: column name to cell; in JSONL each row keeps its own columns.
         columns: all columns, in order.
     """
+    if is_parquet(path):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+        with replacing(path) as new:
+            pq.write_table(table, new, compression="zstd")
+        return
     with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            encode = json.JSONEncoder(ensure_ascii=False).encode
+            file.writelines(encode(row) + "\n" for row in rows)
             return
         delimiter = _DELIMITERS[path.suffix.lower()]
         writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")

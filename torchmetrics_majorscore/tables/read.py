@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media.cells import original
+from torchmetrics_majorscore.tables.parquet import is_parquet, read_parquet, read_summary
 from torchmetrics_majorscore.tables.write import WORDS, parse_rows, summary_path
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ def read_tables(paths: Mapping[str, str | Path]) -> tuple[dict[str, pd.DataFrame
     """Read tables that are to be compared.
 
     Args:
-        paths: name, for example of a generator, to its CSV file.
+        paths: name, for example of a generator, to its file.
 
     Returns:
         Name to DataFrame, see :func:`read_scores`, and the signature of all of them.
@@ -80,8 +83,8 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
     """Read a table and its signature.
 
     Args:
-        path: CSV file of ``majorscore score`` (or with ``id``, values and ``error`` alone); the JSON file beside it
-            holds the signature.
+        path: CSV file of ``majorscore score`` (or with ``id``, values and ``error`` alone), with the JSON file beside
+            it that holds the signature; or a ``.parquet`` file of ``score`` or ``merge``, whose values are float32.
 
     Returns:
         A DataFrame with the index ``id``, a float64 column for each value (an empty cell is NaN) and the strings
@@ -90,30 +93,25 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
     Raises:
         ValueError: an id is there twice, a cell is no finite number, or a row was cut off.
         FileNotFoundError: the table or the JSON file beside it is missing.
-        ModuleNotFoundError: pandas is missing.
+        ModuleNotFoundError: pandas is missing, or pyarrow for a ``.parquet`` file.
     """
     needs_extra("pandas", "evaluation")
-    import pandas as pd
-
     path = Path(path)
-    summary = summary_path(path)
-    for file in (path, summary):
-        if not file.is_file():
-            again = "; the same majorscore score again writes it anew" if file is summary else ""
-            raise FileNotFoundError(f"Expected a table of majorscore score and its .json, got no {file}{again}.")
-    header, rows = _read_cells(path)
-    frame = pd.DataFrame(rows, columns=header, dtype=object).set_index("id").drop(columns="source", errors="ignore")
+    frame, signature = _read_parquet(path) if is_parquet(path) else _read_csv(path)
+    frame = frame.set_index("id").drop(columns="source", errors="ignore")
     frame["remarks"] = frame.get("remarks", "")
     if not frame.index.is_unique:
         raise ValueError(f"Expected unique ids in {path}, got {frame.index[frame.index.duplicated()][0]!r} twice.")
     for name in value_columns(frame):
         try:
-            frame[name] = frame[name].replace("", "nan").astype("float64")
+            if frame[name].dtype.kind == "O":
+                frame[name] = [cell or "nan" for cell in frame[name]]
+            frame[name] = frame[name].astype("float64")
         except ValueError as error:
             raise ValueError(f"Expected numbers in column {name} of {path}, got: {error}.") from error
         if (frame[name].abs() == math.inf).any():
             raise ValueError(f"Expected finite numbers in column {name} of {path}, got an infinite one.")
-    return frame, _signature(summary)
+    return frame, signature
 
 
 def value_columns(frame: pd.DataFrame) -> list[str]:
@@ -125,6 +123,51 @@ def require_columns(frame: pd.DataFrame, columns: list[str]) -> None:
     """Raise ValueError unless a table has these value columns."""
     if unknown := [name for name in columns if name not in value_columns(frame)]:
         raise ValueError(f"Expected columns out of {', '.join(value_columns(frame))}, got {', '.join(unknown)}.")
+
+
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a table of majorscore score, got no {path}.")
+    return read_parquet(path), str(read_summary(path)["signature"])
+
+
+def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
+    import pandas as pd
+
+    summary = summary_path(path)
+    for file in (path, summary):
+        if not file.is_file():
+            again = "; the same majorscore score again writes it anew" if file is summary else ""
+            raise FileNotFoundError(f"Expected a table of majorscore score and its .json, got no {file}{again}.")
+    frame = _read_plain(path)
+    if frame is None:
+        header, rows = _read_cells(path)
+        frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return frame, _signature(summary)
+
+
+def _read_plain(path: Path) -> pd.DataFrame | None:
+    """Split a table into the same cells with pandas' own parser; None of one in which anything is unusual."""
+    import pandas as pd
+
+    content = path.read_bytes()
+    header = content[: content.find(b"\n")].decode("utf-8-sig", "surrogateescape").split(",")
+    plain = {"id", "error"} <= set(header) and len(set(header)) == len(header)
+    if not plain or not content.endswith(b"\n") or b"\r" in content or b"\0" in content:
+        return None
+    how = {"keep_default_na": False, "skip_blank_lines": False, "dtype": object, "low_memory": False}
+    try:
+        frame = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", encoding_errors="surrogateescape", **how)
+    except ValueError:
+        return None
+    # Rows with a cell too many are an error or become an index; those with one too few have fewer commas.
+    commas = sum(part.count(b",") for part in content.split(b'"')[::2])
+    if not isinstance(frame.index, pd.RangeIndex) or commas != (len(header) - 1) * (len(frame) + 1):
+        return None
+    for name in header if b"'" in content else ():
+        marked = frame[name].str.startswith("'")
+        frame[name] = frame[name].mask(marked, frame.loc[marked, name].map(original)) if marked.any() else frame[name]
+    return frame
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:

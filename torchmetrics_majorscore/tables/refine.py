@@ -79,14 +79,14 @@ def split_manifest(
     is not in the table is rejected as ``not scored``; one that is only in the table counts for nothing.
 
     Args:
-        manifest: CSV, TSV or JSONL file.
+        manifest: CSV, TSV, JSONL or Parquet file.
         table: see :func:`.read_scores`.
         column: see :func:`judge`.
         threshold: see :func:`judge`.
         quantile: see :func:`judge`.
         by_class: column of the manifest that has the classes.
-        folder: gets ``NAME.kept.csv`` and ``NAME.rejected.csv``, or .tsv or .jsonl; None for the manifest's own, which
-            relative paths start from.
+        folder: gets ``NAME.kept.csv`` and ``NAME.rejected.csv``, or .tsv, .jsonl or .parquet; None for the manifest's
+            own, which relative paths start from.
         overwrite: whether files that have these names are replaced.
 
     Returns:

@@ -11,6 +11,7 @@ from typing import Any
 from torchmetrics_majorscore.media.cells import neutral, original
 from torchmetrics_majorscore.replace import naming, replacing
 from torchmetrics_majorscore.tables.source import digest
+from torchmetrics_majorscore.tables.summary import Summary
 
 WORDS = ("remarks", "error", "source")  # the columns behind the values
 
@@ -27,7 +28,8 @@ class ScoreTable:
         path: the CSV file; it may exist.
         columns: names of the value columns, between ``id`` and ``remarks``, ``error``, ``source``.
         signature: every choice that moves a value; a table is never continued with another one.
-        sources: id of each clip that may occur to what its row depends on; see :func:`.source_of`.
+        sources: id of each clip that may occur to what its row depends on, see :func:`.source_of`; None if that is not
+            known beforehand: each clip is then to be asked for by :meth:`wants`.
         retry_failed: whether rows with an error are dropped, to be scored again.
 
     Attributes:
@@ -44,7 +46,7 @@ class ScoreTable:
         path: Path,
         columns: Sequence[str],
         signature: str,
-        sources: Mapping[str, str],
+        sources: Mapping[str, str] | None,
         retry_failed: bool = False,
     ) -> None:
         self.path = path
@@ -53,15 +55,16 @@ class ScoreTable:
         self.signature = signature
         self.rows: dict[str, dict[str, str]] = {}
         self.changed: list[str] = []
+        self._ordered = True
         self._header = ["id", *self.columns, *WORDS]
-        self._sources = {clip_id: digest(signature, source) for clip_id, source in sources.items()}
+        self._known = sources is not None
+        self._sources = {clip_id: digest(signature, source) for clip_id, source in (sources or {}).items()}
         recorded = check_table(path)
         if path.exists() and (whole := _whole_lines(path)):
             self._keep(whole, recorded, retry_failed)
         else:
             self._write_rows([])
-        if not recorded:
-            self._write_summary({"signature": signature})
+        self._write_summary({"signature": signature})  # an older one is not that of the rows to come
 
     def add(self, clip_id: str, values: Mapping[str, float], error: str = "", remarks: str = "") -> None:
         """Append a row and flush it.
@@ -81,28 +84,50 @@ class ScoreTable:
             file.write(_line([row[name] for name in self._header]))
         self.rows[clip_id] = row
 
+    def wants(self, clip_id: str, source: str) -> bool:
+        """Tell whether a clip is to be scored: it has no row, or has changed.
+
+        Args:
+            clip_id: id of a clip that was not named beforehand.
+            source: what its row depends on.
+
+        Raises:
+            ValueError: the clip was asked for already.
+        """
+        if clip_id in self._sources:
+            raise ValueError(f"Expected unique ids, got {clip_id!r} twice.")
+        self._sources[clip_id] = digest(self.signature, source)
+        row = self.rows.get(clip_id)
+        if row is not None and row["source"] != self._sources[clip_id]:
+            self.changed.append(clip_id)
+            del self.rows[clip_id]  # of its two rows in the file, the later one counts
+            self._ordered = False
+        return clip_id not in self.rows
+
     def write_summary(self, **extra: Any) -> dict[str, Any]:
-        """Write the summary of all rows.
+        """Write the summary of all rows, and bring these into the order of ``sources``.
 
         Args:
             extra: further entries.
 
         Returns:
-            ``signature``, ``clips``, ``failed``, ``remarked`` and ``changed`` (counts), for each of ``columns`` its
-            ``mean`` (NaN without a value is null) and ``count``, and ``failures`` and ``remarks`` (id to reason).
+            See :meth:`.Summary.result`.
         """
-        failures, remarks = (
-            {row["id"]: row[word] for row in self.rows.values() if row[word]} for word in ("error", "remarks")
-        )
-        columns = {}
-        for name in self.columns:
-            values = [float(row[name]) for row in self.rows.values() if row[name]]
-            columns[name] = {"mean": math.fsum(values) / len(values) if values else None, "count": len(values)}
-        counts = {"clips": len(self.rows), "failed": len(failures), "remarked": len(remarks)}
-        summary = {"signature": self.signature, **extra, **counts, "changed": len(self.changed), "columns": columns}
-        summary |= {"failures": failures, "remarks": remarks}
+        self._check_known(self.rows)
+        ordered = [clip for clip in self._sources if clip in self.rows]
+        if ordered != list(self.rows) or not self._ordered:  # some were scored again
+            self.rows = {clip: self.rows[clip] for clip in ordered}
+            self._write_rows([[row[name] for name in self._header] for row in self.rows.values()])
+        found = Summary(self.columns)
+        for row in self.rows.values():
+            found.add(row)
+        summary = found.result(self.signature, len(self.changed), **extra)
         self._write_summary(summary)
         return summary
+
+    def _check_known(self, rows: Mapping[str, object]) -> None:
+        if unknown := rows.keys() - self._sources.keys():
+            raise ValueError(f"{self.path} holds {len(unknown)} ids that are not to be scored, e.g. {min(unknown)!r}.")
 
     def _keep(self, whole: str, recorded: str, retry_failed: bool) -> None:
         """Keep the finished rows of a file that may still be used, and write it again if that drops some."""
@@ -115,9 +140,9 @@ class ScoreTable:
             expected, got = ", ".join(self._header), ", ".join(rows[0])
             raise ValueError(f"Expected {self.path} to have the columns {expected}, got {got}.")
         found = {row[0]: dict(zip(self._header, row, strict=True)) for row in rows[1:]}
-        if unknown := found.keys() - self._sources.keys():
-            raise ValueError(f"{self.path} holds {len(unknown)} ids that are not to be scored, e.g. {min(unknown)!r}.")
-        same = {clip: row for clip, row in found.items() if row["source"] == self._sources[clip]}
+        if self._known:
+            self._check_known(found)
+        same = {clip: row for clip, row in found.items() if not self._known or row["source"] == self._sources[clip]}
         if found and not same and not recorded:
             known = f"no row of these clips with signature {self.signature}"
             raise ValueError(f"{self.summary_path} cannot be read, and {self.path} has {known}; choose another output.")

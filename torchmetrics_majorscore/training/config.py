@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from torchmetrics_majorscore.encoders import ENCODERS, SharedEncoder, load_encoder
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_manifest
+from torchmetrics_majorscore.media.far import Far
 
 REQUIRED = ("clip", "clap", "texts", "images", "audios", "output")
 MODALITIES = {"clip": ("video", "text"), "clap": ("text", "audio")}
@@ -203,6 +204,8 @@ def _inputs(value: Any, modality: str, folder: Path) -> list[Any]:
             source = entry.video if modality == "video" else entry.audio or entry.video
             if modality == "text":
                 found[(entry.text or "").strip()] = None
+            elif isinstance(source, Far):
+                raise ValueError(f"Expected a file on this machine, got {source}.")
             elif source is not None:
                 found[Piece(source, entry.start, entry.end)] = None
     found.pop("", None)

@@ -1,0 +1,113 @@
+"""Per-clip tables as Parquet (zstd): float32 columns, with signature, counts and means in the file's metadata.
+
+The file stands alone: there is no JSON beside it, and reasons stand in its columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.extras import needs_extra
+from torchmetrics_majorscore.media.cells import original
+from torchmetrics_majorscore.media.entry import legible
+from torchmetrics_majorscore.replace import replacing
+from torchmetrics_majorscore.tables.write import WORDS, summary_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEY = b"majorscore"
+ROWS = 65_536
+"""Rows that are held at a time."""
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell by its name whether a file is Parquet."""
+    return path.suffix.lower() == ".parquet"
+
+
+def write_parquet(path: Path, rows: Iterator[list[str]], summary: Callable[[], dict[str, Any]]) -> None:
+    """Write a table.
+
+    Args:
+        path: of the file; an older table is replaced.
+        rows: of a CSV table, as they stand in it, with the header first. They are read one part at a time.
+        summary: gives the table's summary, once all rows were taken, see :meth:`.Summary.result`.
+
+    Raises:
+        ValueError: ``path`` is of something else.
+        ModuleNotFoundError: pyarrow is missing.
+    """
+    needs_extra("pyarrow", "scale")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.exists():
+        read_summary(path)
+    header = next(rows)
+    names = {name: pa.string() if name in ("id", *WORDS) else pa.float32() for name in header}
+    with replacing(path) as new, pq.ParquetWriter(new, pa.schema(names), compression="zstd") as writer:
+        while part := list(islice(rows, ROWS)):
+            cells = dict(zip(header, zip(*part, strict=True), strict=True))
+            arrays = [_array(cells[name], kind) for name, kind in names.items()]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(names)))
+        found = summary()
+        kept = {name: value for name, value in found.items() if name not in ("failures", "remarks")}
+        writer.add_key_value_metadata({KEY: json.dumps(kept).encode()})
+
+
+def convert_to_parquet(table: Path, path: Path) -> None:
+    """Write a finished CSV table as Parquet."""
+    summary = json.loads(summary_path(table).read_text(encoding="utf-8"))
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        write_parquet(path, csv.reader(file), lambda: summary)
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read the columns of a table, without an index; ValueError if it is none."""
+    import pyarrow.parquet as pq
+
+    read_summary(path)
+    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    return frame
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read the summary of a table.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        ``signature``, counts and means.
+
+    Raises:
+        ValueError: it is no Parquet file, or none of this command.
+        ModuleNotFoundError: pyarrow is missing.
+    """
+    needs_extra("pyarrow", "scale")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        words = pq.read_metadata(path).metadata or {}
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"Expected a Parquet file, got {path}: {error}.") from error
+    found = json.loads(words.get(KEY, b"{}"))
+    if "signature" not in found:
+        raise ValueError(f"Expected a table of majorscore score or merge, got {path}, which has no signature.")
+    signed: dict[str, Any] = found
+    return signed
+
+
+def _array(cells: tuple[str, ...], kind: Any) -> Any:
+    import pyarrow as pa
+
+    if kind == pa.string():
+        return pa.array([legible(original(cell)) for cell in cells], kind)
+    return pa.array([float(cell) if cell else None for cell in cells], kind)
