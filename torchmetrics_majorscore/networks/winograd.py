@@ -1,7 +1,7 @@
 """Convolutions of 3 x 3 with 4 / 9 of the products, for processors.
 
 Four results of a tile of 2 x 2 are made of 16 products where the definition takes 36, so wide layers take half the time
-(docs/speed.md). In float32 it differs from the definition as much as two implementations of it do.
+(docs/networks.md). In float32 it differs from the definition as much as two implementations of it do.
 
 Source: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional
 Neural Networks", CVPR 2016, F(2 x 2, 3 x 3).
