@@ -5,7 +5,9 @@ A local folder takes the public files under their public names:
 ==================== ============================================================================================
 ``clip``             ``open_clip_model.safetensors`` (open_clip keys) or ``model.safetensors`` (Hugging Face keys)
 ``clap``             ``630k-fusion-best.safetensors`` or ``630k-fusion-best.pt`` (laion_clap)
-``any-clap``         the same, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
+``clap-music``       ``music_speech_audioset_epoch_15_esc_89.98.safetensors`` or ``.pt`` (laion_clap)
+``clap-audioset``    ``630k-audioset-fusion-best.safetensors`` or ``.pt`` (laion_clap)
+``any-clap``         ``clap``, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``

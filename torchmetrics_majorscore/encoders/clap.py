@@ -33,6 +33,8 @@ ROBERTA: dict[str, Any] = {
     "layer_norm_eps": 1e-5,
 }
 DIM = 512
+BASE = HTSATOptions(128, (2, 2, 12, 2), fusion=False)
+"""laion_clap's "HTSAT-base", as in ``music_speech_audioset_epoch_15_esc_89.98.pt``."""
 
 
 class CLAP(Tower):
@@ -146,10 +148,19 @@ def build_network(options: HTSATOptions, *, with_text: bool = False) -> nn.Modul
     return network
 
 
-def load_network(weights: Weights, file: str = "clap", *, with_text: bool = False) -> nn.Module:
-    """Build CLAP's towers and load a checkpoint of laion_clap: the audio tower, and the text tower if wanted."""
+def load_network(
+    weights: Weights, file: str = "clap", *, with_text: bool = False, seeded: HTSATOptions | None = None
+) -> nn.Module:
+    """Build CLAP's towers and load a checkpoint of laion_clap: the audio tower, and the text tower if wanted.
+
+    Args:
+        weights: where the checkpoint is.
+        file: key of the checkpoint.
+        with_text: whether to load the text tower.
+        seeded: size of the audio network if the weights are random.
+    """
     if weights.seeded and not weights.folder:
-        network = build_network(HTSATOptions(), with_text=with_text)
+        network = build_network(seeded or HTSATOptions(), with_text=with_text)
         seed_weights(network)
         return network
     return fill_network(weights.read(file), weights.path(file).name, with_text=with_text)
@@ -201,9 +212,23 @@ def _checked(tokenizer: Any, what: str) -> Any:
 
 
 def load(weights: Weights, pool: Pool) -> CLAP:
-    """Build CLAP in its own space, with its own text tower."""
-    network = load_network(weights, "any-clap", with_text=True)
-    return _named(CLAP(network, tokenizer=load_tokenizer(weights), mel=mel_of(network)), weights.seeded)
+    """Build CLAP in its own space, with its own text tower, of any checkpoint of laion_clap with HTSAT."""
+    return _load(weights, "any-clap", "clap")
+
+
+def load_music(weights: Weights, pool: Pool) -> CLAP:
+    """Build the CLAP of av-benchmark, ``music_speech_audioset_epoch_15_esc_89.98``: HTSAT-base without fusion."""
+    return _load(weights, "clap-music", "clap-music", BASE)
+
+
+def load_audioset(weights: Weights, pool: Pool) -> CLAP:
+    """Build the CLAP of stable-audio-metrics, ``630k-audioset-fusion-best``: HTSAT-tiny with fusion."""
+    return _load(weights, "clap-audioset", "clap-audioset")
+
+
+def _load(weights: Weights, file: str, name: str, seeded: HTSATOptions | None = None) -> CLAP:
+    network = load_network(weights, file, with_text=True, seeded=seeded)
+    return _named(CLAP(network, tokenizer=load_tokenizer(weights), mel=mel_of(network)), name, weights.seeded)
 
 
 def from_clap_module(module: Any) -> CLAP:
@@ -214,9 +239,9 @@ def from_clap_module(module: Any) -> CLAP:
     """
     what = "laion_clap's CLAP_Module"
     network = fill_network(module.model.state_dict(), what, with_text=True)
-    return _named(CLAP(network, tokenizer=_checked(module.tokenize, what), mel=mel_of(network)))
+    return _named(CLAP(network, tokenizer=_checked(module.tokenize, what), mel=mel_of(network)), "clap")
 
 
-def _named(clap: CLAP, seeded: bool = False) -> CLAP:
-    clap.name = f"clap{'-seeded' if seeded else ''}@{state_digest(clap)}"
+def _named(clap: CLAP, name: str, seeded: bool = False) -> CLAP:
+    clap.name = f"{name}{'-seeded' if seeded else ''}@{state_digest(clap)}"
     return clap

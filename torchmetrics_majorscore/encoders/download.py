@@ -38,7 +38,14 @@ _LAION = (
     "music_speech_epoch_15_esc_89.25",
 )
 
-# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
+
+def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
+    """Describe a checkpoint of laion_clap, and which others a folder may have in its place."""
+    names = tuple(f"{each}.{suffix}" for each in accepted or (name,) for suffix in ("safetensors", "pt"))
+    return Checkpoint(names, "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651", f"{name}.pt")
+
+
+# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14
 # of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
@@ -48,18 +55,10 @@ CHECKPOINTS = {
         "open_clip_model.safetensors",
         sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
     ),
-    "clap": Checkpoint(
-        ("630k-fusion-best.safetensors", "630k-fusion-best.pt"),
-        "lukewys/laion_clap",
-        "b3708341862f581175dba5c356a4ebf74a9b6651",
-        "630k-fusion-best.pt",
-    ),
-    "any-clap": Checkpoint(
-        tuple(f"{name}.{suffix}" for name in _LAION for suffix in ("safetensors", "pt")),
-        "lukewys/laion_clap",
-        "b3708341862f581175dba5c356a4ebf74a9b6651",
-        "630k-fusion-best.pt",
-    ),
+    "clap": _laion("630k-fusion-best"),
+    "any-clap": _laion("630k-fusion-best", _LAION),
+    "clap-music": _laion("music_speech_audioset_epoch_15_esc_89.98"),
+    "clap-audioset": _laion("630k-audioset-fusion-best"),
     "heads": Checkpoint(
         ("clap_clip.safetensors", "clap_clip.pt"),
         "https://raw.githubusercontent.com/MCR-PEFT/C-MCR",
@@ -158,18 +157,18 @@ def _matches(path: Path, checkpoint: Checkpoint) -> bool:
     if checkpoint.git_blob:
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
-    if checkpoint.md5:  # by it alone some files were published: against broken downloads, not against forgery
-        return _digest(path, "md5") == checkpoint.md5
+    if checkpoint.md5:
+        return _file_digest(path, "md5") == checkpoint.md5
     return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
 
 
 def file_sha256(path: Path) -> str:
     """Compute the SHA-256 of a file."""
-    return _digest(path, "sha256")
+    return _file_digest(path, "sha256")
 
 
-def _digest(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=kind != "md5")
+def _file_digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

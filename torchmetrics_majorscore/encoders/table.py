@@ -52,13 +52,16 @@ class NamedEncoder:
 
 
 _TINY = ("config.json", "merges.txt.gz")
+_ROBERTA = ("roberta-vocab", "roberta-merges")
 
 ENCODERS = {
     "c-mcr": NamedEncoder(
         "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
     ),
     "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
-    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", "roberta-vocab", "roberta-merges")),
+    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA)),
+    "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA)),
+    "clap-audioset": NamedEncoder("clap.load_audioset", ("text", "audio"), ("clap-audioset", *_ROBERTA)),
     "c-mcr-tiny": NamedEncoder(
         "tiny.load",
         ("video", "text", "audio"),

@@ -65,7 +65,7 @@ class Cnn14(nn.Module):
     def __init__(self, channels: Sequence[int] = CHANNELS, classes: int = CLASSES) -> None:
         super().__init__()
         self.name = "panns"
-        self.logmel = LogMel(MEL)
+        self.logmel_extractor = LogMel(MEL)
         self.bn0 = nn.BatchNorm2d(MEL.n_mels)
         for number, widths in enumerate(pairwise([1, *channels]), start=1):
             self.add_module(f"conv_block{number}", ConvBlock(*widths))
@@ -83,7 +83,7 @@ class Cnn14(nn.Module):
         Returns:
             ``"features"``, float32, (B, 2048), and ``"logits"`` before the sigmoid, (B, 527).
         """
-        features = [self._features(self.logmel.mel(waveform)[None, None]) for waveform in batch]
+        features = [self._features(self.logmel_extractor.mel(waveform)[None, None]) for waveform in batch]
         logits = [self.fc_audioset(row) for row in features]
         return {"features": torch.cat(features), "logits": torch.cat(logits)}
 
@@ -123,7 +123,7 @@ def fill(network: Cnn14, tensors: Mapping[str, Tensor], what: str) -> None:
             as the matrix that it is stored as, is another one.
     """
     kept = dict(tensors)
-    exact = torch.fft.rfft(torch.diag(network.logmel.window.double()), dim=0)
+    exact = torch.fft.rfft(torch.diag(network.logmel_extractor.window.double()), dim=0)
     for kind, part in (("real", exact.real), ("imag", exact.imag)):
         stored = kept.pop(STFT.format(kind), torch.empty(0))
         if stored.shape != (len(part), 1, MEL.n_fft) or (stored[:, 0] - part).abs().amax() > SAME:
@@ -132,5 +132,5 @@ def fill(network: Cnn14, tensors: Mapping[str, Tensor], what: str) -> None:
                 f"Hann's window, got another {tuple(stored.shape)}: is it Cnn14 at {MEL.sample_rate} Hz?"
             )
     if "logmel_extractor.melW" in kept:
-        kept["logmel.bands"] = kept.pop("logmel_extractor.melW")
-    load_strictly(network, kept | {"logmel.window": network.logmel.window}, what)
+        kept["logmel_extractor.bands"] = kept.pop("logmel_extractor.melW")
+    load_strictly(network, kept | {"logmel_extractor.window": network.logmel_extractor.window}, what)

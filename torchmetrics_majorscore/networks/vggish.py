@@ -95,9 +95,7 @@ def mel_bands() -> Tensor:
     hertz = torch.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1, dtype=torch.float64)
     corners = torch.linspace(_mel(LOWEST), _mel(HIGHEST), BANDS + 2, dtype=torch.float64)
     above, widths = (1127.0 * (1.0 + hertz / 700.0).log())[:, None] - corners, corners.diff()
-    bands = torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
-    bands[0] = 0.0  # nothing is taken of the mean
-    return bands
+    return torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
 
 
 def _mel(hertz: float) -> float:
