@@ -8,11 +8,22 @@ from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
 from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
 from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
+from torchmetrics_majorscore.functional.retrieval import (
+    Retrieved,
+    any_retrieval,
+    chance_at,
+    pair_retrieval,
+    recall_at,
+    retrieve,
+)
 from torchmetrics_majorscore.functional.similarity import cosine_similarity, pair_similarities, select_pairs
 
 __all__ = [
     "OnsetScore",
     "Onsets",
+    "Retrieved",
+    "any_retrieval",
+    "chance_at",
     "cosine_similarity",
     "desync",
     "detect_onsets",
@@ -23,7 +34,10 @@ __all__ = [
     "kl_divergence",
     "major_score",
     "onset_scores",
+    "pair_retrieval",
     "pair_similarities",
+    "recall_at",
+    "retrieve",
     "select_pairs",
     "sync_offsets",
 ]
