@@ -9,10 +9,12 @@ from torchmetrics_majorscore.metrics.inception import InceptionScore
 from torchmetrics_majorscore.metrics.kl import PairedKL
 from torchmetrics_majorscore.metrics.major import MAJORScore
 from torchmetrics_majorscore.metrics.onsets import OnsetScores
+from torchmetrics_majorscore.metrics.retrieval import CrossModalRecall
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 
 __all__ = [
     "CLIPCLAPScore",
+    "CrossModalRecall",
     "DeSync",
     "FairScore",
     "FeatureStatistics",
