@@ -164,9 +164,10 @@ def test_every_option_changes_the_heads(tmp_path):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_each_scenario_learns_its_pairs(tmp_path, scenario):
-    given, held_out = items(12, (20, 20, 5, 5)), items(12, (4, 4, 4, 4), seed=1)
-    options = FusionOptions(scenario=scenario, steps=150, batch_size=12, dim=16, check_every=25)
-    trained = train_fusion(given, items(12, seed=2), options, tmp_path, progress=False)
+    given, held_out = items(12, (20, 20, 5, 5), noise=0.1), items(12, (4, 4, 4, 4), seed=1, noise=0.1)
+    shape = {"batch_size": 12, "dim": 16, "check_every": 40, "learning_rate": 1e-2}
+    options = FusionOptions(scenario=scenario, steps=160 if scenario == "round-robin" else 40, **shape)
+    trained = train_fusion(given, items(12, seed=2, noise=0.1), options, tmp_path, progress=False)
     assert list(trained.heads) == list(options.modalities)
     found = pair_retrieval(trained.project(held_out.embeddings), held_out.classes)
     assert len(found) == (6 if scenario == "tri-modal" else 12)
@@ -179,7 +180,7 @@ def test_training_stops_and_the_best_heads_stay(tmp_path, monkeypatch):
     states = []
 
     def look(fusion, *_):
-        fusion.log(module.MONITOR, torch.tensor(value := next(losses)))
+        fusion.log(module.MONITOR, torch.tensor(value := next(losses)), batch_size=1)
         states.append({name: tensor.clone() for name, tensor in fusion.heads.state_dict().items()})
         if value < fusion.best_loss:
             fusion.best_step, fusion.best_loss = fusion.global_step, value

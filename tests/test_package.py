@@ -27,7 +27,7 @@ ALLOWED = {
     "tables": {"tables", "statistics", "media"},
     "scoring": {"scoring", "tables", "statistics", "media", "metrics", "modalities", "functional", "encoders"},
     "report": {"report", "tables", "statistics", "media"},
-    "training": {"training", "media", "metrics", "modalities", "encoders"},
+    "training": {"training", "statistics", "media", "metrics", "modalities", "functional", "encoders"},
     "demo": {"demo", "training", "scoring", "report", "statistics", "media", "metrics", "functional", "encoders"},
 }
 
