@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from torchmetrics_majorscore.cli import benchmark, duplicates, ratings, report, score, tables, training, weights
+from torchmetrics_majorscore.cli import benchmark, duplicates, fusion, ratings, report, score, tables, training, weights
 from torchmetrics_majorscore.cli.ending import EPILOG, INTERRUPTED, end
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import Progress
 
-GROUPS = (training, score, benchmark, tables, ratings, report, duplicates, weights)
+GROUPS = (training, fusion, score, benchmark, tables, ratings, report, duplicates, weights)
 
 
 class _Version(argparse.Action):

@@ -77,8 +77,8 @@ def encode_inputs(config: Config) -> Embeddings:
 
 def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> Tensor:
     path = config.output / "memories" / f"{name}.safetensors"
-    key = _key(encoder, modality, inputs)
-    rows, left_out = kept_rows(path, key, encoder.name, lambda: _encode(encoder, modality, inputs))
+    key = rows_key(encoder, modality, inputs)
+    rows, left_out = kept_rows(path, key, encoder.name, lambda: encode_pieces(encoder, modality, inputs))
     for reason in left_out:
         warnings.warn(f"Left out of the {name} embeddings: {reason}", stacklevel=2)
     if len(rows) == 0:
@@ -86,7 +86,7 @@ def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inp
     return rows
 
 
-def _key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -> str:
+def rows_key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -> str:
     """Hash all that embeddings depend on: this version, the encoder's weights, the texts or the files."""
     sha = hashlib.sha256(f"{__version__}|{encoder.name}|{modality}".encode())
     for item in inputs:
@@ -97,7 +97,7 @@ def _key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -
     return sha.hexdigest()
 
 
-def _encode(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
+def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
     """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot."""
     needs_extra("tqdm", "media")
     from tqdm import tqdm

@@ -51,7 +51,7 @@ class WorldOptions:
     audio: int = 6
     video: int = 6
     validation: int = 2
-    test: int = 4
+    test: int = 3
     motion: MotionTraining = field(default_factory=MotionTraining)
 
 
