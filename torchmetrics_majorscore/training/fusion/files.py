@@ -1,4 +1,4 @@
-"""Late fusion from files: a YAML config names the items, the backbones and the recipe; ``docs/fuse.yaml`` explains it."""
+"""Late fusion from files: a YAML config names items, backbones and recipe; ``docs/fuse.yaml`` explains it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Fusion(LightningModule):
         size, count = options.batch_size, len(own.names)
         self.sampler = TupleSampler(own.classes, count, size, options.classes, options.seed)
         self._looks = _look(validation.of(options.modalities), options)
-        self.best_step, self.best_loss = 0, float("inf")
+        self.best: dict[str, Any] = {"step": 0, "loss": float("inf"), "heads": {}}
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Draw a batch of tuples, project it and compute the loss."""
@@ -97,8 +97,9 @@ class Fusion(LightningModule):
             losses.append(fusion_loss(projected, pairs, self.options.temperature, alike))
         loss = torch.stack(losses).mean()
         self.log(MONITOR, loss, prog_bar=True, batch_size=1)
-        if loss.item() < self.best_loss and not self.trainer.sanity_checking:
-            self.best_step, self.best_loss = self.global_step, loss.item()
+        if loss.item() < self.best["loss"]:
+            heads = {name: tensor.detach().cpu().clone() for name, tensor in self.heads.state_dict().items()}
+            self.best = {"step": self.global_step, "loss": loss.item(), "heads": heads}
 
     def configure_optimizers(self) -> Any:
         """AdamW, whose rate decays along a cosine to 0 at the last step."""
@@ -109,14 +110,13 @@ class Fusion(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what Lightning does not know."""
-        best = {"step": self.best_step, "loss": self.best_loss}
-        checkpoint["fusion"] = {"sampler": self.sampler.state_dict(), "best": best}
+        checkpoint["fusion"] = {"sampler": self.sampler.state_dict(), "best": self.best}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there."""
         kept = checkpoint["fusion"]
         self.sampler.load_state_dict(kept["sampler"])
-        self.best_step, self.best_loss = kept["best"]["step"], kept["best"]["loss"]
+        self.best = kept["best"]
 
     def on_fit_start(self) -> None:
         """Bring the rows to where the heads are."""
@@ -161,17 +161,14 @@ def train_fusion(
         warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
         torch.default_generator.manual_seed(options.seed)
         fusion = Fusion(training, validation, options)
-        keep = ModelCheckpoint(
-            folder, "best", MONITOR, save_last=True, save_weights_only=False, enable_version_counter=False
-        )
+        keep = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
         trainer = _trainer(options, keep, progress)
         last = folder / "last.ckpt"
         steps, once = [0] * options.check_every * options.factor, [0]
         trainer.fit(fusion, steps, once, ckpt_path=last if last.is_file() else None, weights_only=True)
-        taken, best_step, best_loss = trainer.global_step, fusion.best_step, fusion.best_loss
-        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-        fusion.load_state_dict(best)
-    return Trained(fusion.heads.cpu().eval().requires_grad_(False), options, taken, best_step, best_loss)
+        fusion.heads.load_state_dict(fusion.best["heads"])
+        step, loss = fusion.best["step"], fusion.best["loss"]
+    return Trained(fusion.heads.cpu().eval().requires_grad_(False), options, trainer.global_step, step, loss)
 
 
 def _trainer(options: FusionOptions, keep: ModelCheckpoint, progress: bool) -> Trainer:
