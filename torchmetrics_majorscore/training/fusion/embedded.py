@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.encoders import load_encoder
@@ -21,13 +22,13 @@ from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import read_tensors, write_tensors
 from torchmetrics_majorscore.encoders.motion import MotionNetwork, MotionOptions
 from torchmetrics_majorscore.encoders.shared import state_digest
-from torchmetrics_majorscore.training.fusion.motion import MotionTraining, render_videos, train_motion
+from torchmetrics_majorscore.training.fusion.motion import MotionTraining, train_motion
 from torchmetrics_majorscore.training.fusion.options import MODALITIES
 from torchmetrics_majorscore.training.fusion.tuples import Items
 from torchmetrics_majorscore.training.kept import kept_rows
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, SECONDS, Scene, Split, draw_scenes, unseen
-from torchmetrics_majorscore.training.world.sight import frame_at
+from torchmetrics_majorscore.training.world.sight import frame_at, render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 
 CPU = torch.device("cpu")
@@ -85,7 +86,9 @@ def embed_world(folder: Path, options: WorldOptions) -> World:
         "text": lambda scenes, split: clip.encode("text", [caption(scene, split) for scene in scenes], CPU),
         "image": lambda scenes, _: clip.encode("video", list(_pictures(scenes, clip.frame_size or 64)), CPU),
         "audio": lambda scenes, _: clap.encode("audio", list(render_sounds(scenes)), CPU),
-        "video": lambda scenes, _: network.encode(list(render_videos(scenes, network.options))),
+        "video": lambda scenes, _: network.encode(
+            list(render_frames(scenes, network.options.fps, network.options.size))
+        ),
     }
     splits = {}
     for split, drawn in _scenes(options).items():
@@ -93,7 +96,7 @@ def embed_world(folder: Path, options: WorldOptions) -> World:
         for name, scenes in drawn.items():
             key = hashlib.sha256(f"{__version__}|{backbones[name]}|{split}|{scenes}".encode()).hexdigest()
             path = folder / "embeddings" / f"{split}_{name}.safetensors"
-            own = _in_parts(encode[name], scenes, split)
+            own = _in_parts(encode[name], scenes, split, f"{split} {name}")
             rows[name], _ = kept_rows(path, key, backbones[name], own)
             classes[name] = torch.tensor([scene.combination for scene in scenes])
         splits[split] = _numbered(rows, classes)
@@ -137,11 +140,12 @@ def _scenes(options: WorldOptions) -> dict[Split, dict[str, list[Scene]]]:
 
 
 def _in_parts(
-    encode: Callable[[list[Scene], Split], Tensor], scenes: list[Scene], split: Split
+    encode: Callable[[list[Scene], Split], Tensor], scenes: list[Scene], split: Split, title: str
 ) -> Callable[[], tuple[Tensor, list[str]]]:
     def compute() -> tuple[Tensor, list[str]]:
         with torch.no_grad():
-            parts = [encode(scenes[at : at + AT_ONCE], split) for at in range(0, len(scenes), AT_ONCE)]
+            starts = tqdm(range(0, len(scenes), AT_ONCE), title)
+            parts = [encode(scenes[at : at + AT_ONCE], split) for at in starts]
         return torch.cat(parts), []
 
     return compute
