@@ -82,13 +82,12 @@ def embed_world(folder: Path, options: WorldOptions) -> World:
     clip, clap = load_encoder("clip-tiny"), load_encoder("clap-tiny")
     backbones = {"text": clip.name, "image": clip.name, "audio": clap.name}
     backbones["video"] = f"motion-tiny@{state_digest(network)}"
+    sizes = network.options
     encode: dict[str, Callable[[list[Scene], Split], Tensor]] = {
         "text": lambda scenes, split: clip.encode("text", [caption(scene, split) for scene in scenes], CPU),
         "image": lambda scenes, _: clip.encode("video", list(_pictures(scenes, clip.frame_size or 64)), CPU),
         "audio": lambda scenes, _: clap.encode("audio", list(render_sounds(scenes)), CPU),
-        "video": lambda scenes, _: network.encode(
-            list(render_frames(scenes, network.options.fps, network.options.size))
-        ),
+        "video": lambda scenes, _: network.encode(list(render_frames(scenes, sizes.fps, sizes.size))),
     }
     splits = {}
     for split, drawn in _scenes(options).items():

@@ -8,8 +8,10 @@ are those that stay.
 import dataclasses
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,7 +167,8 @@ def train_fusion(
         trainer = _trainer(options, keep, progress)
         last = folder / "last.ckpt"
         steps, once = [0] * options.check_every * options.factor, [0]
-        trainer.fit(fusion, steps, once, ckpt_path=last if last.is_file() else None, weights_only=True)
+        with redirect_stdout(sys.stderr):  # Lightning's bar; stdout is for results
+            trainer.fit(fusion, steps, once, ckpt_path=last if last.is_file() else None, weights_only=True)
         fusion.heads.load_state_dict(fusion.best["heads"])
         step, loss = fusion.best["step"], fusion.best["loss"]
     return Trained(fusion.heads.cpu().eval().requires_grad_(False), options, trainer.global_step, step, loss)
