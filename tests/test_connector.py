@@ -17,10 +17,10 @@ from torchmetrics_majorscore.training.connector import (
     Embeddings,
     connector_losses,
     enhance,
-    info_nce,
     intra_loss,
     train_connector,
 )
+from torchmetrics_majorscore.training.info_nce import info_nce
 
 SMALL = {"steps": 3, "batch_size": 16, "hidden": 12, "dim": 8}
 CHANGED = {

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders import load_encoder
     from torchmetrics_majorscore.metrics import (
         CLIPCLAPScore,
+        CrossModalRecall,
         DeSync,
         FairScore,
         FeatureStatistics,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIPCLAPScore",
+    "CrossModalRecall",
     "DeSync",
     "FairScore",
     "FeatureStatistics",

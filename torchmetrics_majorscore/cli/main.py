@@ -9,6 +9,7 @@ from torchmetrics_majorscore.cli import (
     benchmark,
     duplicates,
     evaluate,
+    fusion,
     ratings,
     report,
     score,
@@ -20,7 +21,7 @@ from torchmetrics_majorscore.cli.ending import EPILOG, INTERRUPTED, end
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import Progress
 
-GROUPS = (training, score, evaluate, benchmark, tables, ratings, report, duplicates, weights)
+GROUPS = (training, fusion, score, evaluate, benchmark, tables, ratings, report, duplicates, weights)
 
 
 class _Version(argparse.Action):

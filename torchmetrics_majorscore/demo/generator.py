@@ -15,7 +15,7 @@ from torch.nn.functional import normalize, one_hot
 from torchmetrics_majorscore.demo.voice import HOP, N_MELS, RATES, SAMPLE_RATE, Vocoder, repeat
 from torchmetrics_majorscore.encoders.shared import SharedEncoder, load_encoder
 from torchmetrics_majorscore.metrics import MAJORScore
-from torchmetrics_majorscore.training.connector import info_nce
+from torchmetrics_majorscore.training.info_nce import info_nce
 
 TEMPERATURE = 0.1
 DROPOUT = 0.2

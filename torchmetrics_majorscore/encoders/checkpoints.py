@@ -67,7 +67,12 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
         FileNotFoundError: the folder or a file in it is missing; the message names all of them.
     """
     weights = weights or bundle or os.environ.get(ENVIRONMENT) or None
-    if weights is None:
+    if own := [file for file in files if file not in CHECKPOINTS and not bundle]:
+        if weights is None or str(weights) == "seeded":
+            raise FileNotFoundError(
+                f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` writes it, got {weights!r}."
+            )
+    elif weights is None:
         return Weights("|".join(CHECKPOINTS[file].revision for file in files))
     if str(weights) == "seeded" and not bundle:
         return Weights("seeded", seeded=True)

@@ -69,6 +69,11 @@ ENCODERS = {
         BUNDLE,
         ("clip-tiny", "clap-tiny"),
     ),
+    "late-fusion": NamedEncoder(
+        "late_fusion.load",
+        ("video", "text", "audio", "image"),
+        ("late_fusion.safetensors", "motion.safetensors"),
+    ),
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
 }

@@ -11,6 +11,14 @@ from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
 from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
 from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
+from torchmetrics_majorscore.functional.retrieval import (
+    Retrieved,
+    any_retrieval,
+    chance_at,
+    pair_retrieval,
+    recall_at,
+    retrieve,
+)
 from torchmetrics_majorscore.functional.similarity import (
     cosine_similarity,
     gram_matrix,
@@ -22,6 +30,9 @@ from torchmetrics_majorscore.functional.volume import gram_volume
 __all__ = [
     "OnsetScore",
     "Onsets",
+    "Retrieved",
+    "any_retrieval",
+    "chance_at",
     "cosine_similarity",
     "desync",
     "detect_onsets",
@@ -35,8 +46,11 @@ __all__ = [
     "major_score",
     "multilinear_product",
     "onset_scores",
+    "pair_retrieval",
     "pair_similarities",
     "principal_alignment",
+    "recall_at",
+    "retrieve",
     "select_pairs",
     "sync_offsets",
     "triangle_area",

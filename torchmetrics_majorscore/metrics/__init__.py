@@ -9,11 +9,13 @@ from torchmetrics_majorscore.metrics.inception import InceptionScore
 from torchmetrics_majorscore.metrics.kl import PairedKL
 from torchmetrics_majorscore.metrics.major import MAJORScore
 from torchmetrics_majorscore.metrics.onsets import OnsetScores
+from torchmetrics_majorscore.metrics.retrieval import CrossModalRecall
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.v2a import V2AMetrics
 
 __all__ = [
     "CLIPCLAPScore",
+    "CrossModalRecall",
     "DeSync",
     "FairScore",
     "FeatureStatistics",

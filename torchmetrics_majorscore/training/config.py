@@ -127,34 +127,39 @@ def read_config(path: Path) -> Config:
         FileNotFoundError: there is no such config.
         ValueError: a mistake in it: one line with the file and the key.
     """
-    needs_extra("yaml", "lightning")
-    import yaml  # type: ignore[import-untyped]
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"Expected YAML in {path}, got {' '.join(str(error).split())}") from error
-    with _at(path, ""):
-        values = _mapping(values, REQUIRED, ("recipe",))
+    values = read_yaml(path)
+    with in_config(path, ""):
+        values = read_mapping(values, REQUIRED, ("recipe",))
     folder = path.parent
     encoders, inputs = {}, {}
     for key, needed in MODALITIES.items():
-        with _at(path, key):
-            encoders[key] = _encoder(values[key], needed, folder)
+        with in_config(path, key):
+            encoders[key] = read_encoder(values[key], needed, folder)
     for key, modality in (("texts", "text"), ("images", "video"), ("audios", "audio")):
-        with _at(path, key):
+        with in_config(path, key):
             inputs[key] = _inputs(values[key], modality, folder)
-    with _at(path, "output"):
-        output = _path(values["output"], folder)
-    with _at(path, "recipe"):
+    with in_config(path, "output"):
+        output = read_path(values["output"], folder)
+    with in_config(path, "recipe"):
         options = _options({} if values.get("recipe") is None else values["recipe"])
     return Config(
         encoders["clip"], encoders["clap"], inputs["texts"], inputs["images"], inputs["audios"], output, options
     )
 
 
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; ValueError if it is none."""
+    needs_extra("yaml", "lightning")
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"Expected YAML in {path}, got {' '.join(str(error).split())}") from error
+
+
 @contextmanager
-def _at(path: Path, key: str) -> Iterator[None]:
+def in_config(path: Path, key: str) -> Iterator[None]:
     """Name the file and the key in every error, and make it a ValueError."""
     try:
         yield
@@ -162,7 +167,8 @@ def _at(path: Path, key: str) -> Iterator[None]:
         raise ValueError(f"{path}: {key + ': ' if key else ''}{error}") from error
 
 
-def _mapping(value: Any, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+def read_mapping(value: Any, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Give a mapping with all required keys and no unknown one, or raise ValueError."""
     if not isinstance(value, dict):
         raise ValueError(f"Expected keys {', '.join((*required, *optional))}, got {value!r}.")
     for key in required:
@@ -174,19 +180,21 @@ def _mapping(value: Any, required: Sequence[str], optional: Sequence[str] = ()) 
     return value
 
 
-def _encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedEncoder:
-    entry = _mapping(value, ("encoder",), ("weights",))
+def read_encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedEncoder:
+    """Give the named encoder of some modalities; ValueError if there is none."""
+    entry = read_mapping(value, ("encoder",), ("weights",))
     able = [name for name, known in ENCODERS.items() if set(modalities) <= set(known.modalities)]
     if entry["encoder"] not in able:
         raise ValueError(
             f"Expected encoder to be one of {able}, for {' and '.join(modalities)}, got {entry['encoder']!r}."
         )
     weights = entry.get("weights")
-    folder_or_none = weights if weights in (None, "seeded") else _path(weights, folder)
+    folder_or_none = weights if weights in (None, "seeded") else read_path(weights, folder)
     return load_encoder(entry["encoder"], weights=folder_or_none)
 
 
-def _path(value: Any, folder: Path) -> Path:
+def read_path(value: Any, folder: Path) -> Path:
+    """Give a path, relative to the config's folder."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"Expected a path, got {value!r}.")
     return folder / Path(value).expanduser()
@@ -195,7 +203,7 @@ def _path(value: Any, folder: Path) -> Path:
 def _inputs(value: Any, modality: str, folder: Path) -> list[Any]:
     """List the inputs of a modality, each once: texts, or pieces of its files."""
     found: dict[str | Piece, None] = {}
-    for path in [_path(item, folder) for item in (value if isinstance(value, list) else [value])]:
+    for path in [read_path(item, folder) for item in (value if isinstance(value, list) else [value])]:
         if modality == "text" and path.suffix.lower() == ".txt":
             found.update(dict.fromkeys(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()))
             continue
@@ -216,10 +224,10 @@ def _inputs(value: Any, modality: str, folder: Path) -> list[Any]:
 
 def _options(value: Any) -> ConnectorOptions:
     names = [field.name for field in dataclasses.fields(ConnectorOptions)]
-    return ConnectorOptions(**{name: _from_yaml(option) for name, option in _mapping(value, (), names).items()})
+    return ConnectorOptions(**{name: from_yaml(option) for name, option in read_mapping(value, (), names).items()})
 
 
-def _from_yaml(value: Any) -> Any:
+def from_yaml(value: Any) -> Any:
     """Take a list for a tuple, and a number such as 1e-3, which YAML takes for text, for the number."""
     try:
         return tuple(value) if isinstance(value, list) else float(value) if isinstance(value, str) else value

@@ -24,7 +24,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import clean_build
 from torchmetrics_majorscore.encoders.checkpoints import write_tensors
@@ -32,6 +32,7 @@ from torchmetrics_majorscore.encoders.cmcr import Heads
 from torchmetrics_majorscore.encoders.download import file_sha256
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.training.config import ConnectorOptions as ConnectorOptions
+from torchmetrics_majorscore.training.info_nce import info_nce
 
 Rows = tuple[Tensor, Tensor, Tensor, Tensor]
 """t^I (B, clip), t^A (B, clap), v (B, clip), a (B, clap), float32: row i of each belongs to text i."""
@@ -91,25 +92,6 @@ def enhance(texts: Tensor, memory: Tensor, temperature: float, *, nearest: bool 
         mean = memory[cosines.argmax(dim=-1)] if nearest else (cosines / temperature).softmax(dim=-1) @ memory
         partners[first : first + rows] = normalize(mean, dim=-1)
     return partners
-
-
-def info_nce(x: Tensor, y: Tensor, temperature: float) -> Tensor:
-    r"""Compute InfoNCE, the mean of both directions.
-
-    .. math:: -\frac{1}{2B} \sum_i \left[\log \frac{e^{x_i y_i / \tau}}{\sum_j e^{x_i y_j / \tau}}
-        + \log \frac{e^{x_i y_i / \tau}}{\sum_j e^{x_j y_i / \tau}}\right]
-
-    Args:
-        x: unit vectors, (B, D).
-        y: unit vectors, (B, D); row i belongs to row i of ``x``, the others are its negatives.
-        temperature: tau.
-
-    Returns:
-        The loss, a scalar.
-    """
-    logits = x @ y.T / temperature
-    own = torch.arange(len(x), device=x.device)
-    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
 
 
 def intra_loss(x: Tensor, y: Tensor, *, squared: bool = True) -> Tensor:

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.encoders import SharedEncoder
-from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_frames, read_waveform
 from torchmetrics_majorscore.modalities.audio import LOUDEST
 from torchmetrics_majorscore.training.config import Config, Piece, read_config
 from torchmetrics_majorscore.training.connector import Embeddings, save_heads, train_connector
+from torchmetrics_majorscore.training.kept import kept_rows
 
 FPS = 1.0  # as in scoring
 BATCH = {"text": 256, "video": 16, "audio": 16}  # samples in memory at a time
@@ -77,19 +77,16 @@ def encode_inputs(config: Config) -> Embeddings:
 
 def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> Tensor:
     path = config.output / "memories" / f"{name}.safetensors"
-    key = _key(encoder, modality, inputs)
-    kept = _read_kept(path, key)
-    rows, left_out = kept or _encode(encoder, modality, inputs)
+    key = rows_key(encoder, modality, inputs)
+    rows, left_out = kept_rows(path, key, encoder.name, lambda: encode_pieces(encoder, modality, inputs))
     for reason in left_out:
         warnings.warn(f"Left out of the {name} embeddings: {reason}", stacklevel=2)
     if len(rows) == 0:
         raise ValueError(f"Expected something to read for the {name} embeddings, got none of {len(inputs)} files.")
-    if not kept:
-        write_tensors(path, {"rows": rows}, {"key": key, "encoder": encoder.name, "left_out": json.dumps(left_out)})
     return rows
 
 
-def _key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -> str:
+def rows_key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -> str:
     """Hash all that embeddings depend on: this version, the encoder's weights, the texts or the files."""
     sha = hashlib.sha256(f"{__version__}|{encoder.name}|{modality}".encode())
     for item in inputs:
@@ -100,18 +97,7 @@ def _key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece]) -
     return sha.hexdigest()
 
 
-def _read_kept(path: Path, key: str) -> tuple[Tensor, list[str]] | None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            return (file.get_tensor("rows"), json.loads(metadata["left_out"])) if metadata.get("key") == key else None
-    except (FileNotFoundError, SafetensorError):
-        return None
-
-
-def _encode(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
+def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
     """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot."""
     needs_extra("tqdm", "media")
     from tqdm import tqdm

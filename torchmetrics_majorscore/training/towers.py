@@ -16,7 +16,7 @@ from tqdm import tqdm
 from torchmetrics_majorscore.encoders.clip import FrameOptions
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
 from torchmetrics_majorscore.encoders.resize import prepare_frames
-from torchmetrics_majorscore.training.connector import info_nce
+from torchmetrics_majorscore.training.info_nce import info_nce
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import SECONDS, Scene, draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import frame_at
