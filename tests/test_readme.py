@@ -21,6 +21,7 @@ BLOCKS = {
 }
 # They take minutes, or the reader's own files.
 UNDERSTOOD = ("demo", "connect", "train-tiny", "weights", "overlap", "ratings agree", "score docs/clips/manifest.csv")
+UNDERSTOOD += ("score shard-{", "score s3://")
 
 
 def blocks(language):
