@@ -8,13 +8,13 @@ from torchmetrics_majorscore import FairScore, MAJORScore, load_encoder
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "fusion/quad-modal/seed0"
 encoder = load_encoder("late-fusion", weights=folder)
-cpu = torch.device("cpu")
-embeddings = {
-    "video": encoder.encode("video", [torch.zeros(32, 3, 64, 64, dtype=torch.uint8)], cpu),  # 8 frames per second
-    "text": encoder.encode("text", ["a small bell by the sea"], cpu),
-    "audio": encoder.encode("audio", [torch.zeros(48_000)], cpu),
-    "image": encoder.encode("image", [torch.zeros(3, 64, 64, dtype=torch.uint8)], cpu),
+clip = {
+    "video": torch.zeros(1, 96, 3, 64, 64, dtype=torch.uint8),  # 24 frames per second, of which 8 are seen
+    "text": ["a small bell by the sea"],
+    "audio": torch.sin(torch.arange(192_000) * 0.05)[None],
+    "image": torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
 }
-for metric in (MAJORScore(encoder=encoder, pairs="all"), FairScore(encoder=encoder)):
-    metric.update(embeddings=embeddings, ids=["clip 1"])
+raw = {"sample_rate": 48_000, "fps": 24}
+for metric in (MAJORScore(encoder=encoder, pairs="all", **raw), FairScore(encoder=encoder, **raw)):
+    metric.update(**clip, ids=["clip 1"])
     print(metric.signature, metric.compute().item())

@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore import FairScore, MAJORScore, load_encoder
 from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.fusion_heads import build_heads
+from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.motion import MotionNetwork, MotionOptions
-from torchmetrics_majorscore.encoders.shared import state_digest
 
 CPU = torch.device("cpu")
 MODALITIES = ("video", "text", "audio", "image")
@@ -77,6 +77,14 @@ def test_scores_of_six_pairs(tmp_path):
     metrics["fair"] = FairScore(encoder=encoder)
     for metric in metrics.values():
         metric.update(embeddings=embeddings)
+    raw = MAJORScore(encoder=encoder, pairs="all", sample_rate=encoder.sample_rate, fps=8)
+    raw.update(**given, ids=["a", "b"])
+    assert torch.equal(raw.compute(), metrics["all"].compute())
+    assert "|fps:8|" in raw.signature
+    twice = given | {"video": [frames.repeat_interleave(2, dim=0) for frames in given["video"]]}
+    faster = MAJORScore(encoder=encoder, pairs="all", sample_rate=encoder.sample_rate, fps=16)
+    faster.update(**twice)
+    assert torch.equal(faster.compute(), raw.compute())
     cosines = torch.stack(
         [(embeddings[a] * embeddings[b]).sum(-1) for n, a in enumerate(MODALITIES) for b in MODALITIES[n + 1 :]], dim=-1
     )

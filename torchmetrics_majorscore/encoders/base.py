@@ -20,7 +20,8 @@ class JointEncoder(Protocol):
 
     For every name in ``modalities`` it has a method ``encode_<name>(batch) -> Tensor``, float32, (B, D), unit norm:
 
-    - ``encode_video``: list of frames (T, 3, H, W), uint8 RGB, T >= 1, already picked at the scored frame rate;
+    - ``encode_video``: list of frames (T, 3, H, W), uint8 RGB, T >= 1, already picked at one per second, or at ``fps``
+      if the encoder has that;
     - ``encode_image``: list of pictures (3, H, W), uint8 RGB;
     - ``encode_text``: list of str;
     - ``encode_audio``: list of mono waveforms (S,), float32 in [-1, 1], S >= 1, at ``sample_rate``;

@@ -31,6 +31,7 @@ class SharedEncoder(Handle[JointEncoder]):
         precision: of its networks, for the signature.
         frame_size: see :class:`.NamedEncoder`.
         shapes: see :class:`.JointEncoder`.
+        fps: see :class:`.JointEncoder`.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -47,6 +48,7 @@ class SharedEncoder(Handle[JointEncoder]):
         precision: Precision = "float32",
         frame_size: int | None = None,
         shapes: Mapping[str, Shape] | None = None,
+        fps: float = 1.0,
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
@@ -54,6 +56,7 @@ class SharedEncoder(Handle[JointEncoder]):
         self.precision = precision
         self.frame_size = frame_size
         self.shapes = shapes or {}
+        self.fps = fps
 
     def encode(
         self,
@@ -240,6 +243,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         pool,
         precision,
         entry.frame_size,
+        fps=entry.fps,
     )
 
 
@@ -268,4 +272,5 @@ def _by_object(encoder: Any) -> SharedEncoder:
         raise TypeError(f"Expected an encoder with {', '.join(missing)}, got {type(encoder).__qualname__} without.")
     kept, key, portable_key = freeze(encoder)
     rate, modalities = getattr(kept, "sample_rate", 0), tuple(kept.modalities)
-    return SharedEncoder(key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes))
+    fps = getattr(kept, "fps", 1.0)
+    return SharedEncoder(key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes), fps=fps)

@@ -24,7 +24,7 @@ def signature(
     chosen = "+".join(map("-".join, pairs))
     pools = dict.fromkeys(encoder.pool for encoder in encoders if encoder.pool)
     parts = [*([f"pairs:{chosen}"] if chosen else []), *choices]
-    parts += ["fps:1"] if encoders else []
+    parts += [f"fps:{fps:g}" for fps in dict.fromkeys(encoder.fps for encoder in encoders)]
     parts += [f"pool:{pool.removesuffix('_head')}" for pool in pools if pool]
     parts += ["precision:bf16"] if any(encoder.precision == "bf16" for encoder in encoders) else []
     return signature_of(kind, names, parts)

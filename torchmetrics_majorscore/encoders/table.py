@@ -29,6 +29,7 @@ class NamedEncoder:
         baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
+        fps: frames that it sees of a second of video.
     """
 
     load: str
@@ -38,6 +39,7 @@ class NamedEncoder:
     baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
     frame_size: int | None = None
+    fps: float = 1.0
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -73,6 +75,7 @@ ENCODERS = {
         "late_fusion.load",
         ("video", "text", "audio", "image"),
         ("late_fusion.safetensors", "motion.safetensors"),
+        fps=8.0,
     ),
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),

@@ -265,8 +265,8 @@ class SimilarityMetric(RowMetric):
     @property
     def _modalities(self) -> dict[str, Modality]:
         """The modalities of the encoders by their names."""
-        shapes = {name: space.encoder.shapes for space in self._spaces if space.encoder for name in space.modalities}
-        return {name: find_modality(name, own) for name, own in shapes.items()}
+        encoders = {name: space.encoder for space in self._spaces if space.encoder for name in space.modalities}
+        return {name: find_modality(name, encoder) for name, encoder in encoders.items()}
 
     @property
     def sample_rate(self) -> int | None:
