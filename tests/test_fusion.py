@@ -189,6 +189,9 @@ def test_training_stops_and_the_best_heads_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(Fusion, "validation_step", note)
     trained = train(tmp_path, steps=60, patience=3)
     assert (trained.steps, trained.best_step, trained.loss) == (15, 6, 1.0)
+    again = train(tmp_path, steps=60, patience=3)
+    assert (again.steps, again.best_step, again.loss, len(states)) == (15, 6, 1.0, 5)
+    assert same(again.heads, trained.heads)
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in trained.heads.state_dict().items())
 
 

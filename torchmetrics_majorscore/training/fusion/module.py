@@ -165,13 +165,16 @@ def train_fusion(
         fusion = Fusion(training, validation, options)
         keep = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
         trainer = _trainer(options, keep, progress)
-        last = folder / "last.ckpt"
+        last, finished = folder / "last.ckpt", folder / "finished.pt"
         steps, once = [0] * options.check_every * options.factor, [0]
-        with redirect_stdout(sys.stderr):  # Lightning's bar; stdout is for results
-            trainer.fit(fusion, steps, once, ckpt_path=last if last.is_file() else None, weights_only=True)
-        fusion.heads.load_state_dict(fusion.best["heads"])
-        step, loss = fusion.best["step"], fusion.best["loss"]
-    return Trained(fusion.heads.cpu().eval().requires_grad_(False), options, trainer.global_step, step, loss)
+        if not finished.is_file():  # what stopped early would take another epoch to stop again
+            with redirect_stdout(sys.stderr):  # Lightning's bar; stdout is for results
+                trainer.fit(fusion, steps, once, ckpt_path=last if last.is_file() else None, weights_only=True)
+            torch.save({"best": fusion.best, "steps": trainer.global_step}, finished)
+        kept = torch.load(finished, weights_only=True)
+        fusion.heads.load_state_dict(kept["best"]["heads"])
+        step, loss = kept["best"]["step"], kept["best"]["loss"]
+    return Trained(fusion.heads.cpu().eval().requires_grad_(False), options, kept["steps"], step, loss)
 
 
 def _trainer(options: FusionOptions, keep: ModelCheckpoint, progress: bool) -> Trainer:
