@@ -127,7 +127,7 @@ def test_a_config_is_trained_measured_and_kept(tmp_path, monkeypatch, capsys):
     assert len(calls) == 12
     folder = tmp_path / "fused"
     assert "\\begin{tabular}" in (folder / "tables.tex").read_text()
-    assert "| Mean, published | 0.100 [n/a, n/a] |" in (folder / "tables.md").read_text()
+    assert "| Mean, published | 0.100 |" in (folder / "tables.md").read_text()
     saved = folder / "quad-modal" / "seed0" / "late_fusion.safetensors"
     from safetensors import safe_open
 
