@@ -19,7 +19,8 @@ class Levels(nn.Module):
 
     def __init__(self, windows=False):
         super().__init__()
-        self.name, self.windows = "levels@1", windows
+        # By name and weights a handle is shared, so another kind needs another name.
+        self.name, self.windows = "windows@1" if windows else "levels@1", windows
         self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
         self.batches = []
 
