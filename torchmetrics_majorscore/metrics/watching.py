@@ -1,7 +1,7 @@
 """What a network finds in raw sounds and frames, for DeSync: check, encode once, remember the videos, compare."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,8 @@ class Watching:
         self.rates = {"audio": sample_rate, "video": fps}
         self.conditions = conditions
         video = Video(network.fps, centred=network.profile == "av-benchmark")
+        self.said: Collection[str] = ()
+        """Inputs of whose samples another metric of a collection warns."""
         self.modalities: Mapping[str, Modality] = {"audio": MODALITIES["audio"], "video": video}
 
     def logits(self, audio: Any, video: Any, ids: Ids, device: torch.device, *, quiet: bool) -> Tensor:
@@ -56,7 +58,7 @@ class Watching:
         """
         given = {"audio": audio} if video is None else {"audio": audio, "video": video}
         with exact_float32(device):
-            samples = check_inputs(given, self.modalities, self.rates, ids, quiet=quiet)
+            samples = check_inputs(given, self.modalities, self.rates, ids, quiet=quiet, said=self.said)
             sounds, frames = self._long_enough(samples, ids, quiet=quiet)
             seen = self._see(sounds, frames, ids, device)
             rows = [row for row in range(len(sounds)) if sounds[row] is not None and seen[row] is not None]

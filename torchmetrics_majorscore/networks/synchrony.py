@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -125,6 +125,11 @@ class SharedSync(Handle[SyncNetwork]):
 
 Sync = str | SyncNetwork | SharedSync
 """A network by name, an object, or what :func:`load_sync` gives."""
+
+
+def compares(network: object) -> TypeGuard[Sync]:
+    """Tell whether this is for :func:`load_sync`, and not for :func:`.load_network`."""
+    return network == "synchformer" or isinstance(network, SharedSync) or hasattr(network, "compare")
 
 
 def load_sync(
