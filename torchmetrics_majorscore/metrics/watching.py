@@ -72,13 +72,13 @@ class Watching:
         self, samples: Mapping[str, list[Any]], ids: Ids, *, quiet: bool
     ) -> tuple[list[Any], list[Any] | None]:
         """Give the sounds and the frames, where they are given, with None for what is too short to be compared."""
-        network, rate, shortest = self.network, self.sample_rate, self.network.shortest
+        network, rate = self.network, self.sample_rate
         rates = {"audio": rate, "video": network.fps}
         kept: dict[str, list[Any]] = {}
         for name, own in samples.items():
             lengths = {row: len(one) for row, one in enumerate(own) if one is not None}
             short = {
-                row: f"lasts {length / rates[name]:.3g} s, and {shortest:g} s are compared"
+                row: network.describe_short(length / rates[name])
                 for row, length in lengths.items()
                 if not (network.hears(length, rate) if name == "audio" else network.sees(length))
             }

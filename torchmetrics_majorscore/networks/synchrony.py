@@ -119,6 +119,10 @@ class SharedSync(Handle[SyncNetwork]):
         """Tell whether so many frames at ``fps`` are enough."""
         return frames >= int(self.fps * self.shortest)
 
+    def describe_short(self, seconds: float) -> str:
+        """Say of a sound or a video that it is too short."""
+        return f"lasts {seconds:.3g} s, and {self.shortest:g} s are compared"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
 
