@@ -1,8 +1,8 @@
-"""The original PaSST and Synchformer, of any size, with the weights of ours.
+"""The originals: PANNs and VGGish from public files, PaSST and Synchformer of any size with the weights of ours.
 
-PaSST is that of ``hear21passt``, Synchformer that of a checkout of https://github.com/hkchengrex/av-benchmark, where
-both are used for FD, KL and DeSync. They need ``timm``, ``torchaudio``, ``einops`` and ``omegaconf``. What of
-av-benchmark transformers 5 has removed is put back, as it was where nothing is masked.
+PaSST is that of ``hear21passt``, the others those of a checkout of https://github.com/hkchengrex/av-benchmark, where
+all are used for FD, KL, IS and DeSync; the checkout is on ``sys.path``. They need ``timm``, ``torchaudio``, ``einops``
+and ``omegaconf``. What of av-benchmark transformers 5 has removed is put back, as it was where nothing is masked.
 """
 
 import contextlib
@@ -12,13 +12,67 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
+from torchmetrics_majorscore.encoders.base import seed_weights
 from torchmetrics_majorscore.networks.passt import PaSST
 from torchmetrics_majorscore.networks.synchformer import SEGMENTS, Synchformer
+
+RATE = 16_000
+FILES = {"panns": "Cnn14_16k_mAP=0.438.pth", "vggish": "vggish-10086976.pth"}
+CPU = torch.device("cpu")
+
+
+def original_panns(state: dict[str, Tensor] | None = None) -> nn.Module:
+    """Build av-benchmark's Cnn14, which its constructor would download weights for."""
+    module: Any = importlib.import_module("av_bench.panns.models")
+    module.os = SimpleNamespace(path=SimpleNamespace(expanduser=str, exists=lambda path: True))
+    with (
+        patch.object(module.torch, "load", lambda *args, **options: {"model": {}}),
+        patch.object(module.Cnn14, "load_state_dict", lambda *args: None),
+    ):
+        network: nn.Module = module.Cnn14(["2048", "logits"], RATE, 512, 160, 64, 50, 8000, 527)
+    if state is not None:
+        network.load_state_dict(state)
+    return network.eval().requires_grad_(False)
+
+
+def original_vggish(state: dict[str, Tensor] | None = None) -> nn.Module:
+    """Build av-benchmark's VGGish, without its download by torch.hub."""
+    sys.modules.setdefault("resampy", ModuleType("resampy"))  # which it imports for rates other than 16 kHz
+    module: Any = importlib.import_module("av_bench.vggish.vggish")
+    network: nn.Module = module.VGGish(device=CPU, pretrained=False, postprocess=False)
+    if state is not None:
+        network.load_state_dict(state)
+    return network.eval().requires_grad_(False)
+
+
+def write_weights(folder: Path) -> None:
+    """Write seeded weights, as the public files are laid out."""
+    panns, vggish = original_panns(), original_vggish()
+    seed_weights(panns)
+    seed_weights(vggish)
+    torch.save({"iteration": 1, "model": panns.state_dict()}, folder / FILES["panns"])
+    torch.save(vggish.state_dict(), folder / FILES["vggish"])
+
+
+class OriginalConvolutions:
+    """PANNs and VGGish, as functions of waveforms of one length (B, S)."""
+
+    def __init__(self, weights: Path) -> None:
+        self.panns = original_panns(torch.load(weights / FILES["panns"], weights_only=False)["model"])
+        self.vggish = original_vggish(torch.load(weights / FILES["vggish"], weights_only=True))
+
+    def run(self, name: str, batch: Tensor) -> dict[str, Tensor]:
+        if name == "vggish":
+            return {"features": self.vggish(batch)}
+        made = self.panns(batch)
+        return {"features": made["2048"], "logits": made["logits"]}
 
 
 class OriginalPaSST:
@@ -51,8 +105,7 @@ class OriginalPaSST:
 class OriginalSynchformer:
     """av-benchmark's network, with the weights of ours, behind what its two scripts of extraction do."""
 
-    def __init__(self, ours: Synchformer, checkout: Path) -> None:
-        sys.path.insert(0, str(checkout))
+    def __init__(self, ours: Synchformer) -> None:
         _restore_transformers()
         video, audio = ours.options.video, ours.options.audio
         ast = importlib.import_module("av_bench.synchformer.ast")

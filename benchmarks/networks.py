@@ -1,143 +1,110 @@
-"""Compare PANNs' Cnn14 and VGGish with av-benchmark's copies of the originals: numbers, and time of a clip of 8 s.
+"""Compare PANNs, VGGish, PaSST and Synchformer with their originals: numbers, and CPU time of a clip of 8 s.
 
-    uv run benchmarks/networks.py --av-benchmark CHECKOUT [--weights FOLDER] [--clips FOLDER] [--golden]
+    uv run --with hear21passt --with einops --with omegaconf benchmarks/networks.py --av-benchmark CHECKOUT
+        [--weights FOLDER] [--only NAME ...] [--golden]
 
-``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. Without ``--weights``, seeded random weights are
-written as the public files are, 0.6 GB. One process and one thread, CPU time.
+``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. All weights are seeded numbers of full size; of PANNs
+and VGGish they are written as the public files are, 0.6 GB, or ``--weights`` has these. One process and one thread.
+Clips are those of ``../shared/media``.
 """
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import torch
-import torchaudio
 from machine import machine
-from torch import Tensor, nn
+from network_originals import (
+    CPU,
+    FILES,
+    RATE,
+    OriginalConvolutions,
+    OriginalPaSST,
+    OriginalSynchformer,
+    original_panns,
+    original_vggish,
+    write_weights,
+)
+from network_pairs import CLIPS, SOUNDS, Pair, convolution_pairs, passt_pairs, sound, synchformer_pairs
+from torch import nn
+from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import seed_weights
 from torchmetrics_majorscore.media import read_waveform
-from torchmetrics_majorscore.networks import SharedNetwork, load_network
+from torchmetrics_majorscore.networks import load_network
+from torchmetrics_majorscore.networks.synchrony import load_sync
 
-CLIPS = Path(__file__).resolve().parents[2] / "shared/media/clips"
-FILES = {"panns": "Cnn14_16k_mAP=0.438.pth", "vggish": "vggish-10086976.pth"}
-RATE, SECONDS = 16_000, 8
+NAMES = ("panns", "passt", "synchformer")
 CHANNELS = (4, 8, 8, 256, 256, 16)  # of the small networks whose numbers the tests keep
 STAGES = ((4,), (4,), (6, 6), (256, 8))
-CPU = torch.device("cpu")
+BATCH = 8
+Run = Callable[[], object]
 
 
-def sound(seconds: float, rate: int = RATE, seed: int = 0) -> Tensor:
-    """Make a gliding tone with noise, and silence between; the same as in tests/signals.py."""
-    t = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
-    noise = 0.1 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    tone = 0.4 * torch.sin(2 * torch.pi * (300 + 100 * seed) * t * (1 + 0.05 * t))
-    return ((tone + noise) * (torch.sin(2 * t + seed) > -0.6)).float()
+def row(pair: Pair) -> str:
+    """Give a line of the table of numbers."""
+    ours, theirs = (rows.double().flatten(end_dim=-2) for rows in (pair.ours, pair.theirs))
+    difference = (ours - theirs).abs().max().item()
+    distance = (1 - (normalize(ours) * normalize(theirs)).sum(dim=1).clamp(max=1)).max().item()
+    aim = "" if pair.aim is None else f"difference ≤ {pair.aim:.0e}" if pair.aim else "same bytes"
+    met = "" if pair.aim is None else "yes" if difference <= pair.aim else "**no**"
+    largest = theirs.abs().max().item()
+    return f"| {pair.what} | {pair.original} | {difference:.1e} | {largest:.2g} | {distance:.1e} | {aim} | {met} |"
 
 
-def original_panns(state: dict[str, Tensor] | None = None) -> nn.Module:
-    """Build av-benchmark's Cnn14, which its constructor would download weights for."""
-    module: Any = importlib.import_module("av_bench.panns.models")
-    module.os = SimpleNamespace(path=SimpleNamespace(expanduser=str, exists=lambda path: True))
-    with (
-        patch.object(module.torch, "load", lambda *args, **options: {"model": {}}),
-        patch.object(module.Cnn14, "load_state_dict", lambda *args: None),
-    ):
-        network: nn.Module = module.Cnn14(["2048", "logits"], RATE, 512, 160, 64, 50, 8000, 527)
-    if state is not None:
-        network.load_state_dict(state)
-    return network.eval().requires_grad_(False)
-
-
-def original_vggish(state: dict[str, Tensor] | None = None) -> nn.Module:
-    """Build av-benchmark's VGGish, without its download by torch.hub."""
-    sys.modules.setdefault("resampy", ModuleType("resampy"))  # which it imports for rates other than 16 kHz
-    module: Any = importlib.import_module("av_bench.vggish.vggish")
-    network: nn.Module = module.VGGish(device=CPU, pretrained=False, postprocess=False)
-    if state is not None:
-        network.load_state_dict(state)
-    return network.eval().requires_grad_(False)
-
-
-def write_weights(folder: Path) -> None:
-    """Write seeded weights, as the public files are laid out."""
-    panns, vggish = original_panns(), original_vggish()
-    seed_weights(panns)
-    seed_weights(vggish)
-    torch.save({"iteration": 1, "model": panns.state_dict()}, folder / FILES["panns"])
-    torch.save(vggish.state_dict(), folder / FILES["vggish"])
-
-
-class Originals:
-    """Both networks, as functions of waveforms of one length (B, S)."""
-
-    def __init__(self, weights: Path) -> None:
-        self.panns = original_panns(torch.load(weights / FILES["panns"], weights_only=False)["model"])
-        self.vggish = original_vggish(torch.load(weights / FILES["vggish"], weights_only=True))
-
-    def run(self, name: str, batch: Tensor) -> dict[str, Tensor]:
-        if name == "vggish":
-            return {"features": self.vggish(batch)}
-        made = self.panns(batch)
-        return {"features": made["2048"], "logits": made["logits"]}
-
-
-def rows(originals: Originals, weights: Path, clips: Path) -> Iterator[str]:
-    """Give the table's lines: the largest difference of a number, and the largest number of the original."""
-    cases: dict[str, list[tuple[Tensor, int]]] = {
-        f"{seconds:g} s at 16 kHz": [(sound(seconds, seed=seed), RATE) for seed in range(3)] for seconds in (1, 8, 9.77)
-    }
-    cases["silence"] = [(torch.zeros(RATE), RATE)]
-    real = []
-    for path in sorted(clips.iterdir()):
-        with suppress(ValueError):  # some have no sound
-            waveform, rate = read_waveform(path)
-            real.append((waveform.mean(dim=0), rate))
-    cases[f"{len(real)} real clips from their own rates, cut to 8 s"] = real
+def convolution_times(originals: OriginalConvolutions, weights: Path) -> Iterator[tuple[str, Run, list[Run], float]]:
+    """Give what is to be timed: name, ours, ways of the original, and what a clip is of it."""
+    batch = [sound(8, seed=seed) for seed in range(BATCH)]
     for name in FILES:
-        handle = load_network(name, weights=weights, profile="av-benchmark")
-        for what, sounds in cases.items():
-            worst: dict[str, list[float]] = {}
-            for waveform, rate in sounds:
-                ours = handle.encode([waveform], rate, CPU)
-                centred = (waveform - waveform.mean())[None]
-                prepared = torchaudio.transforms.Resample(rate, RATE)(centred)[:, : RATE * SECONDS]
-                for key, theirs in originals.run(name, prepared).items():
-                    apart = (ours[key][0] - theirs[0]).abs().max().item()
-                    worst.setdefault(key, []).extend([apart, theirs.abs().max().item()])
-            for key, numbers in worst.items():
-                yield f"| {name} | {key} | {what} | {max(numbers[::2]):.1e} | {max(numbers[1::2]):.2g} |"
+        handle = load_network(name, weights=weights)
+        yield (
+            f"{name}, in a batch of {BATCH}",
+            lambda handle=handle: handle.encode(batch, RATE, CPU),
+            [
+                lambda name=name: originals.run(name, torch.stack(batch)),
+                lambda name=name: [originals.run(name, one[None]) for one in batch],
+            ],
+            1 / BATCH,
+        )
 
 
-def seconds_of(run: Callable[[], object], rounds: int = 3) -> float:
-    """Time a call, in CPU time, the best of some."""
-    times = []
-    for _ in range(rounds):
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
-    return min(times)
+def passt_times() -> Iterator[tuple[str, Run, list[Run], float]]:
+    """Give what is to be timed of PaSST."""
+    network: Any = load_network("passt", weights="seeded").on(CPU)
+    original, waveform = OriginalPaSST(network), sound(8, 32_000)
+    yield "passt", lambda: network.encode_audio([waveform]), [lambda: original(waveform)], 1
 
 
-def times(originals: Originals, weights: Path) -> Iterator[str]:
-    """Give the lines of seconds of a clip of 8 s, in a batch of 8."""
-    batch = [sound(SECONDS, seed=seed) for seed in range(8)]
-    for name in FILES:
-        handle: SharedNetwork = load_network(name, weights=weights)
-        handle.encode(batch[:1], RATE, CPU)
-        ours = seconds_of(lambda handle=handle: handle.encode(batch, RATE, CPU)) / 8
-        whole = seconds_of(lambda name=name: originals.run(name, torch.stack(batch))) / 8
-        single = seconds_of(lambda name=name: [originals.run(name, one[None]) for one in batch]) / 8
-        yield f"| {name} | {ours:.3f} | {whole:.3f} | {single:.3f} | {ours / min(whole, single):.2f} |"
+def synchformer_times() -> Iterator[tuple[str, Run, list[Run], float]]:
+    """Give what is to be timed of Synchformer; of its 24 segments of video one."""
+    network: Any = load_sync(weights="seeded").on(CPU)
+    original, waveform = OriginalSynchformer(network), sound(8)
+    frames = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8)
+    heard, seen = torch.randn(24, 6, 768), torch.randn(24, 8, 768)
+    yield "synchformer, sound", lambda: network.encode_audio([waveform]), [lambda: original.audio(waveform)], 1
+    what = "synchformer, video (24 times a segment)"
+    yield what, lambda: network.encode_video([frames]), [lambda: original.video(frames)], 24
+    what = "synchformer, comparison"
+    yield what, lambda: network.compare([seen], [heard]), [lambda: original.compare(seen, heard)], 1
+
+
+def timed(what: str, ours: Run, originals: list[Run], factor: float) -> str:
+    """Give a line of CPU seconds, each the best of three in turn; of several ways of the original the fastest."""
+    taken = [[cpu_seconds(run) for run in (ours, *originals)] for _ in range(3)]
+    mine, *others = (factor * min(times) for times in zip(*taken, strict=True))
+    return f"| {what} | {mine:.3f} | {min(others):.3f} | {mine / min(others):.2f} |"
+
+
+def cpu_seconds(run: Run) -> float:
+    """Time a call."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def golden() -> str:
@@ -164,31 +131,44 @@ def golden() -> str:
     return json.dumps({name: made.double().round(decimals=6).tolist() for name, made in numbers.items()})
 
 
+def compare(names: list[str], weights: Path | None) -> None:
+    """Print both tables."""
+    lines: list[str] = []
+    sounds = [read_waveform(CLIPS / name) for name in SOUNDS]
+    print("| what | original | largest difference | largest value | 1 - cosine | aim | met |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            if name == "panns":
+                if weights is None:
+                    write_weights(Path(folder))
+                own = weights or Path(folder)
+                originals = OriginalConvolutions(own)
+                pairs, runs = convolution_pairs(originals, own), convolution_times(originals, own)
+            else:
+                pairs = passt_pairs(sounds) if name == "passt" else synchformer_pairs(sounds)
+                runs = passt_times() if name == "passt" else synchformer_times()
+            for pair in pairs:
+                print(row(pair), flush=True)
+            lines += [timed(*run) for run in runs]
+    print("\n| network | ours, s | original, s | ratio |\n|---|---|---|---|", *lines, sep="\n")
+    print(f"\n{machine()}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--av-benchmark", type=Path, required=True, help="checkout of hkchengrex/av-benchmark")
-    parser.add_argument("--weights", type=Path, help="folder with the public files")
-    parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of files with sound")
+    parser.add_argument("--weights", type=Path, help="folder with the public files of PANNs and VGGish")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES), help="panns: and VGGish")
     parser.add_argument("--golden", action="store_true", help="print the numbers that the tests keep, and nothing else")
     options = parser.parse_args()
     sys.path.insert(0, str(options.av_benchmark))
     torch.set_num_threads(1)
-    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+    with torch.no_grad():
         if options.golden:
             print(golden())
-            return
-        weights = options.weights or Path(folder)
-        if options.weights is None:
-            write_weights(weights)
-        originals = Originals(weights)
-        print("| network | what | input | largest difference | largest value |\n|---|---|---|---|---|")
-        for line in rows(originals, weights, options.clips):
-            print(line, flush=True)
-        print("\n| network | ours, s | av-benchmark in a batch, s | one by one, s | ours / the faster |")
-        print("|---|---|---|---|---|")
-        for line in times(originals, weights):
-            print(line, flush=True)
-        print(f"\n{machine()}")
+        else:
+            compare(options.only, options.weights)
 
 
 if __name__ == "__main__":

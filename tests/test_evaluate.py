@@ -13,13 +13,16 @@ pytest.importorskip("scipy")
 pytest.importorskip("av")
 
 from commands import run  # noqa: E402
+from test_watching import Counting  # noqa: E402
 from vectors import random  # noqa: E402
 
-from torchmetrics_majorscore import load_encoder  # noqa: E402
+from torchmetrics_majorscore import DeSync, load_encoder  # noqa: E402
+from torchmetrics_majorscore.encoders.resize import prepare_frames  # noqa: E402
 from torchmetrics_majorscore.functional import frechet_distance, inception_score, kl_divergence  # noqa: E402
-from torchmetrics_majorscore.media import read_clip, read_manifest  # noqa: E402
+from torchmetrics_majorscore.media import read_clip, read_frames, read_manifest  # noqa: E402
 from torchmetrics_majorscore.modalities.audio import mix  # noqa: E402
 from torchmetrics_majorscore.networks import NETWORKS, load_network  # noqa: E402
+from torchmetrics_majorscore.networks.synchrony import load_sync  # noqa: E402
 from torchmetrics_majorscore.networks.table import NamedNetwork  # noqa: E402
 from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips  # noqa: E402
 from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
@@ -158,6 +161,47 @@ def test_a_second_run_hears_only_what_has_changed(world, tmp_path, ears):
     assert ears.heard == heard + 1
     assert changed.changed == [generated[0].id]
     assert changed.columns["fd_ears"].value != first.columns["fd_ears"].value
+
+
+class Watcher(Counting):
+    """Compares what lasts 2.5 s, at 50 x 50 pixels."""
+
+    shortest, frame_size = 2.5, 50
+
+
+@pytest.mark.parametrize("profile", ["default", "av-benchmark"])
+def test_desync_is_that_of_the_metric_and_pictures_are_seen_once(world, tmp_path, profile):
+    network = Watcher()
+    sync = load_sync(network, profile=profile, seconds=3.0)
+    real = read_manifest(world / "real" / "manifest.csv")
+    generated = read_manifest(world / "generated")
+    chosen = EvaluateOptions(encoder="c-mcr-tiny", sync=sync)
+    found = evaluate_clips(generated, real, tmp_path / "a.csv", chosen)
+    short = real[4].id
+    assert found.failures.keys() == {short, "stranger"}
+    assert found.failures[short] == f"desync: audio lasts 2.02 s, and {sync.shortest:g} s are compared"
+    own = DeSync(network=sync, sample_rate=48_000, fps=25, nan_strategy="ignore")
+    late = 0.0199 if profile == "av-benchmark" else 0.0
+    for entry in (one for one in generated if one.id not in (short, "stranger")):
+        picture = next(one.video for one in real if one.id == entry.id)
+        frames = read_frames(picture, fps=25, start=late)
+        own.update(audio=[mix(read_clip(None, entry.audio).waveform)], video=[prepare_frames(frames, 50)])
+    column = found.columns["desync"]
+    assert column.value == pytest.approx(own.compute().item(), rel=1e-6)
+    assert (column.n, column.lost) == (COUNT - 2, 2)
+    assert column.low <= column.value <= column.high
+    assert column.signature == own.signature
+    assert pd.read_csv(tmp_path / "a.csv", index_col="id").loc[[short, "stranger"], "desync"].isna().all()
+    seen = network.seen
+    assert "sync:" not in found.columns["fairscore"].signature
+    assert repr(evaluate_clips(generated, real, tmp_path / "b.csv", chosen).columns) == repr(found.columns)
+    assert network.seen == seen
+
+
+def test_another_clap_takes_the_place_of_the_baselines():
+    joint = load_encoder("c-mcr", weights="seeded")
+    keys = [[one.portable_key.split("|")[0] for one in joint.baseline(clap)] for clap in (None, "clap-music")]
+    assert keys == [["clip", "clap"], ["clip", "clap-music"]]
 
 
 def test_files_of_another_network_are_refused(world, tmp_path, ears):

@@ -96,7 +96,7 @@ def test_a_sound_that_is_too_short_gets_nan_and_a_remark(windows):
 
 
 def test_options_and_results_that_do_not_fit_are_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"^Expected network to be one of .* or a network object, got 'vgg'\.$"):
+    with pytest.raises(ValueError, match=r"^Expected network to be one of .* or a network object .*, got 'vgg'\.$"):
         load_network("vgg")
     with pytest.raises(ValueError, match=r"^Expected profile to be one of \['default', 'av-benchmark'\], got 'avb'\.$"):
         load_network(Levels(), profile="avb")

@@ -5,12 +5,15 @@ import pickle
 import pytest
 import torch
 from signals import CPU
+from small_networks import frames, sound
 from test_networks import Levels
+from test_watching import Counting
 from tiny import RAW, SAMPLE_RATE, CountingEncoder, TinyEncoder, bits, make_samples, take
 
-from torchmetrics_majorscore import FrechetDistance, InceptionScore, MAJORScores, PairedKL, V2AMetrics
+from torchmetrics_majorscore import DeSync, FrechetDistance, InceptionScore, MAJORScores, PairedKL, V2AMetrics
 from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.networks import load_network, zero_shot_network
+from torchmetrics_majorscore.networks.synchrony import load_sync
 from torchmetrics_majorscore.training.world.scene import KINDS, draw_scenes
 from torchmetrics_majorscore.training.world.sound import render_sounds
 
@@ -22,6 +25,7 @@ pytestmark = [
         ".* have a positive product",
         ".* samples are too few for 10 splits",
         "The inputs of .* last differently",
+        "update after compute without reset",
     )
 ]
 COUNT = 9
@@ -29,6 +33,7 @@ LABELS = ["a bell", "a drum", "rain"]
 G = torch.Generator().manual_seed(0)
 SOUNDS = [torch.rand(3200 + 160 * n, generator=G) * 2 - 1 for n in range(2 * COUNT)]
 SAMPLES = make_samples(COUNT) | {"audio": SOUNDS[:COUNT], "target_audio": SOUNDS[COUNT:]}
+IDS = ["a", "b", "c"]
 FREE = ["fd_joint", "fd_joint_n", "is_zero_shot", "kl_zero_shot"]
 
 
@@ -199,6 +204,33 @@ def test_copies_pickles_and_holds_no_weights():
     assert not any(isinstance(module, (TinyEncoder, Levels)) for module in metrics.modules())
     assert all(name.startswith("val/") for name in metrics.compute())
     assert "enc:tiny:audio|labels:3@" in metrics.signatures["val/kl_zero_shot"]
+
+
+def test_desync_is_that_of_the_single_metric_and_videos_are_seen_once(recwarn):
+    network, sizes = Counting(), (5.0, 8.0, 4.0)
+    audio = [sound(int(SAMPLE_RATE * s), n) for n, s in enumerate(sizes)]
+    video = [frames(int(25 * s), n, side=4) for n, s in enumerate(sizes)]
+    options = {"sample_rate": SAMPLE_RATE, "fps": 25, "cache_conditions": True}
+    single = DeSync(network=load_sync(network), sample_rate=SAMPLE_RATE, fps=25, nan_strategy="ignore")
+    single.update(audio=audio, video=video, ids=IDS)
+    metrics = make(free=False, networks={"synchformer": load_sync(network), "levels": Levels()}, **options)
+    given = {"text": ["a bell"] * 3, "audio": audio, "target_audio": audio, "ids": IDS}
+    metrics.update(video=video, **given)
+    said = [str(one.message) for one in recwarn if "are compared" in str(one.message)]
+    assert [text.split(" of ")[0] for text in said] == ["audio", "video"]
+    assert bits(metrics.compute()["desync"]) == bits(single.compute())
+    assert metrics["desync"].rows()["first"].isnan().tolist() == [False, False, True]
+    metrics.reset()
+    seen = network.seen
+    metrics.update(**given)
+    assert bits(metrics.compute()["desync"]) == bits(single.compute())
+    assert network.seen == seen
+    assert metrics.signatures["desync"].startswith("desync|enc:counting@0|")
+
+
+def test_a_network_that_compares_has_one_column():
+    metrics = make(networks={"synchformer": load_sync(weights="seeded"), "mine": Counting()})  # nothing is built
+    assert [name for name in metrics if name.startswith("desync")] == ["desync", "desync_mine"]
 
 
 def test_networks_are_a_list():

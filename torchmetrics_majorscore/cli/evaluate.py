@@ -13,7 +13,10 @@ from torchmetrics_majorscore.extras import needs_extras
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.networks import SharedNetwork
+    from torchmetrics_majorscore.networks.synchrony import SharedSync
     from torchmetrics_majorscore.scoring.evaluate import Column
+
+CLAPS = ("clap", "clap-music", "clap-audioset")
 
 
 def add_commands(commands: Any) -> None:
@@ -37,6 +40,8 @@ def add_commands(commands: Any) -> None:
     pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
     evaluate.add_argument("--pairs", default="text", help=pairs)
     evaluate.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
+    clap = "CLAP of the clapscore, which it adds; clap-music is that of av-benchmark (default: as --encoder has it)"
+    evaluate.add_argument("--clap", choices=CLAPS, help=clap)
     evaluate.add_argument("--name", help="of the row to paste (default: that of GENERATED)")
     evaluate.add_argument("--seed", type=int, default=0, help="of the intervals (default: %(default)s)")
     add_encoding(evaluate)
@@ -52,12 +57,12 @@ def _evaluate(options: argparse.Namespace, out: Output) -> int:
     if options.reference:
         real = argparse.Namespace(**vars(options) | {"manifest": options.reference, "folder": options.reference_folder})
         reference = clips(real, out)
-    how = encoding(options, options.baseline)
-    networks, missing = _networks(options, how["encoder"])
+    how = encoding(options, options.baseline or bool(options.clap))
+    networks, sync, missing = _networks(options, how["encoder"])
     from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips
 
     pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    chosen = EvaluateOptions(networks=networks, pairs=pairs, seed=options.seed, **how)
+    chosen = EvaluateOptions(networks=networks, sync=sync, clap=options.clap, pairs=pairs, seed=options.seed, **how)
     with naming(options.output), out.progress.bar(len(generated) + len(reference or ()), "clip") as advance:
         found = evaluate_clips(generated, reference, options.output, chosen, advance)
     _print(found.columns, options, out)
@@ -78,27 +83,33 @@ def _evaluate(options: argparse.Namespace, out: Output) -> int:
     return (PARTLY if found.failures else DONE) if any_value else NOTHING
 
 
-def _networks(options: argparse.Namespace, encoder: Any) -> tuple[dict[str, "SharedNetwork"], list[str]]:
-    """Give the networks that hear, by name, and say which published columns are left out and what they need."""
+def _networks(
+    options: argparse.Namespace, encoder: Any
+) -> tuple[dict[str, "SharedNetwork"], "SharedSync | None", list[str]]:
+    """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
+    from torchmetrics_majorscore.networks.synchrony import compares, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
     found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
-    lost = []
+    sync, lost = None, []
     bundled = options.weights is None and not os.environ.get("MAJORSCORE_WEIGHTS")
-    for name in NETWORKS if options.networks is None else options.networks:
+    for name in [*NETWORKS, "synchformer"] if options.networks is None else options.networks:
         if options.networks is None and (bundled or options.weights == "seeded"):
             lost.append(name)
             continue
         try:
-            found[name] = load_network(name, weights=options.weights, profile=options.profile)
+            if compares(name):
+                sync = load_sync(name, weights=options.weights, profile=options.profile)
+            else:
+                found[name] = load_network(name, weights=options.weights, profile=options.profile)
         except FileNotFoundError as error:
             if options.networks is not None:
                 raise
             lost.append(f"{name} ({error})")
     if lost:
-        return found, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
-    return found, []
+        return found, sync, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
+    return found, sync, []
 
 
 def _print(columns: dict[str, "Column"], options: argparse.Namespace, out: Output) -> None:

@@ -22,6 +22,7 @@ from torchmetrics_majorscore.encoders.base import in_micro_batches
 from torchmetrics_majorscore.encoders.clip import FrameOptions, remark_cut
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
+from torchmetrics_majorscore.functional.mel_bands import kaldi_bands
 
 RATE = 16_000
 SIZE = 224
@@ -59,7 +60,7 @@ class ImageBind(nn.Module):
         self.name = f"imagebind@{state_digest(self.module)}"
         self.tokenizer = Tokenizer()  # CLIP's
         self.register_buffer("window", torch.hann_window(WINDOW, periodic=False), persistent=False)
-        self.register_buffer("bands", _kaldi_bands(), persistent=False)
+        self.register_buffer("bands", kaldi_bands(RATE, N_FFT, BANDS, LOWEST, HIGHEST), persistent=False)
         for name, values in (("mean", FrameOptions.mean), ("std", FrameOptions.std)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
@@ -161,13 +162,3 @@ def _resize(frames: Tensor) -> Tensor:
         return interpolate(frames, size, mode="bicubic", align_corners=False, antialias=True)
     wide = interpolate(frames.float(), size, mode="bicubic", align_corners=False, antialias=True)
     return wide.clamp(0.0, 255.0).round().to(torch.uint8)
-
-
-def _kaldi_bands() -> Tensor:
-    """Make triangles of the mel scale, 1127 ln(1 + f / 700): (N_FFT // 2 + 1, BANDS)."""
-    low, high = (1127.0 * math.log(1.0 + hertz / 700.0) for hertz in (LOWEST, HIGHEST))
-    mel = 1127.0 * (1.0 + torch.arange(N_FFT // 2 + 1) * (RATE / N_FFT) / 700.0).log()
-    place = (mel[:, None] - low) / ((high - low) / (BANDS + 1)) - torch.arange(BANDS)
-    bands = torch.minimum(place, 2.0 - place).clamp(min=0.0)  # 0 to 1 on the way up, 1 to 2 on the way down
-    bands[-1] = 0.0  # nothing is taken of the last frequency
-    return bands

@@ -152,12 +152,16 @@ class SharedEncoder(Handle[JointEncoder]):
         """Encode; only here for :class:`torchmetrics.wrappers.FeatureShare`, which wraps it and finds it unused."""
         return self.encode(*inputs)
 
-    def baseline(self) -> "list[SharedEncoder]":
-        """Give the encoders of CLIPCLAP beside a named joint encoder, CLIP and CLAP with the same weights."""
+    def baseline(self, clap: str | None = None) -> "list[SharedEncoder]":
+        """Give the encoders of CLIPCLAP beside a named joint encoder: CLIP, and CLAP or another one by name.
+
+        Weights come from the folder of the joint encoder.
+        """
         name, weights, _, precision = (*self._recipe, None, None, None)[:4]
         if not isinstance(name, str) or not ENCODERS[name].baseline:
             raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
-        return [load_encoder(other, weights=weights, precision=precision) for other in ENCODERS[name].baseline]
+        clip, own = ENCODERS[name].baseline
+        return [load_encoder(other, weights=weights, precision=precision) for other in (clip, clap or own)]
 
     def _before_build(self, device: torch.device) -> None:
         if self.precision == "bf16":

@@ -51,6 +51,38 @@ def mel_bands(
     return bands if htk else bands * (2.0 / (corners[2:] - corners[:-2]))
 
 
+def kaldi_bands(
+    sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, *, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Make filters that are triangles over mel, 1127 ln(1 + f / 700), and not over Hertz as those of :func:`mel_bands`.
+
+    Source: Povey et al., "The Kaldi Speech Recognition Toolkit", ASRU 2011; so are those of AudioSet's VGGish.
+
+    Args:
+        sample_rate: and the others, see :func:`mel_bands`; ``f_min`` and ``f_max`` are edges too.
+        n_fft: even.
+        n_mels: bands.
+        f_min: in Hz.
+        f_max: in Hz.
+        dtype: of the filters, and in which they are computed.
+
+    Returns:
+        (n_fft // 2 + 1, n_mels), on the CPU; nothing is taken of the last frequency.
+
+    Example:
+        >>> kaldi_bands(16_000, 512, 64, 125.0, 7_500.0).shape
+        torch.Size([257, 64])
+    """
+    low, high = (1127.0 * math.log(1.0 + hertz / 700.0) for hertz in (f_min, f_max))
+    hertz = torch.arange(n_fft // 2 + 1, dtype=dtype, device="cpu") * (sample_rate / n_fft)
+    mel = 1127.0 * (1.0 + hertz / 700.0).log()
+    number = torch.arange(n_mels, dtype=dtype, device="cpu")
+    place = (mel[:, None] - low) / ((high - low) / (n_mels + 1)) - number
+    bands = torch.minimum(place, 2.0 - place).clamp(min=0.0)  # 0 to 1 on the way up, 1 to 2 on the way down
+    bands[-1] = 0.0
+    return bands
+
+
 def _htk_mel(hertz: float) -> float:
     return 2595.0 * math.log10(1.0 + hertz / 700.0)
 

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 if TYPE_CHECKING:
     from torchmetrics_majorscore.metrics.conditions import Conditions
     from torchmetrics_majorscore.networks import Network
+    from torchmetrics_majorscore.networks.synchrony import Sync
 
 NanStrategy = Literal["warn", "ignore", "error"]
 
@@ -43,7 +44,7 @@ class GivenOptions(CommonOptions, total=False):
             :class:`.Conditions`. From the second epoch on ``target_audio`` may then be left out.
     """
 
-    network: "Network | None"
+    network: "Network | Sync | None"
     sample_rate: int | None
     cache_conditions: "bool | str | Path | Conditions"
 

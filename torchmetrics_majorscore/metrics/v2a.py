@@ -13,6 +13,7 @@ from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.collection import major_members
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.count import VectorCount
+from torchmetrics_majorscore.metrics.desync import DeSync
 from torchmetrics_majorscore.metrics.frechet import FrechetDistance
 from torchmetrics_majorscore.metrics.given import GivenMetric
 from torchmetrics_majorscore.metrics.hearing import TARGET
@@ -23,6 +24,7 @@ from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.together import RowCollection
 from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
+from torchmetrics_majorscore.networks.synchrony import SharedSync, Sync, compares, load_sync
 from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
 Reference = FeatureStatistics | str | Path
@@ -35,11 +37,13 @@ class V2AMetrics(RowCollection):
     further weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot``
     and ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
     ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
-    vectors: compare distances of equal numbers only.
+    vectors: compare distances of equal numbers only. ``"synchformer"`` adds ``desync``, see :class:`.DeSync`.
 
     Args:
         encoder: see :class:`MAJORScore`.
-        networks: names out of :data:`.NETWORKS`, or short names for the columns to what :func:`.load_network` takes.
+        networks: names out of :data:`.NETWORKS` or ``"synchformer"``, or short names for the columns to what
+            :func:`.load_network` or, for a network that compares sound and frames, :func:`.load_sync` takes. It sees 25
+            frames per second: ``fps`` is of the video as it is, and not 1.
         target: whether ``update`` gets ``target_audio``, the sounds to compare with, or knows them by id, see
             ``cache_conditions``. Without, the columns that need them are left out.
         references: statistics of real sounds, or their files, by the name of their column, as ``{"fd_clap": "a.st"}``:
@@ -69,7 +73,7 @@ class V2AMetrics(RowCollection):
         self,
         encoder: Encoder = "c-mcr",
         *,
-        networks: Sequence[str] | Mapping[str, Network] = (),
+        networks: Sequence[str] | Mapping[str, Network | Sync] = (),
         target: bool = True,
         references: Mapping[str, Reference] | None = None,
         labels: str | Path | Sequence[str] | None = None,
@@ -86,7 +90,7 @@ class V2AMetrics(RowCollection):
         shared = load_encoder(encoder)
         options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
         majors: dict[str, RowMetric] = {**major_members(shared, pairs, absolute, None, options)}
-        own = {name: value for name, value in options.items() if name != "fps"}
+        own: Any = {name: value for name, value in options.items() if name != "fps"}
         chosen = _chosen(networks)
         columns = _Columns(target, dict(references or {}), own)
         groups = [majors]
@@ -95,6 +99,10 @@ class V2AMetrics(RowCollection):
             of = "clap" if shared.portable_key.split("|")[0] in ENCODERS else "joint"
             groups += columns.distance(of, heard) + columns.of_classes("zero_shot", heard, 1)
         for name, network in chosen.items():
+            if isinstance(network, SharedSync):
+                column = "desync" if name == "synchformer" else f"desync_{name}"
+                groups.append({column: DeSync(network=network, fps=options.get("fps"), **own)})
+                continue
             groups += columns.distance(name, network)
             entry = NETWORKS.get(network.portable_key.split("|")[0])
             if entry is None or entry.classes:
@@ -107,7 +115,9 @@ class V2AMetrics(RowCollection):
         """Let one member warn of a sample, and not all."""
         said, networks = ["audio"], set()
         for first, *_ in self._row_groups:
-            if isinstance(first, GivenMetric) and first.hearing:
+            if isinstance(first, DeSync):
+                first.hearing.said = ("audio", "video")
+            elif isinstance(first, GivenMetric) and first.hearing:
                 key = first.hearing.network.key
                 first.hearing.said = (*said, *(["too short"] if key in networks else []))
                 networks.add(key)
@@ -205,9 +215,9 @@ class _Columns:
             )
 
 
-def _chosen(networks: Sequence[str] | Mapping[str, Network]) -> dict[str, SharedNetwork]:
+def _chosen(networks: Sequence[str] | Mapping[str, Network | Sync]) -> dict[str, SharedNetwork | SharedSync]:
     """Give names of columns to handles."""
     if isinstance(networks, str):
         raise ValueError(f"Expected networks as a list of names, got {networks!r}.")
-    named = networks if isinstance(networks, Mapping) else dict(zip(networks, networks, strict=True))
-    return {name: load_network(network) for name, network in named.items()}
+    named: Any = networks if isinstance(networks, Mapping) else dict(zip(networks, networks, strict=True))
+    return {name: load_sync(network) if compares(network) else load_network(network) for name, network in named.items()}

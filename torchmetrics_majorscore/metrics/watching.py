@@ -1,7 +1,7 @@
 """What a network finds in raw sounds and frames, for DeSync: check, encode once, remember the videos, compare."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,8 @@ class Watching:
         self.rates = {"audio": sample_rate, "video": fps}
         self.conditions = conditions
         video = Video(network.fps, centred=network.profile == "av-benchmark")
+        self.said: Collection[str] = ()
+        """Inputs of whose samples another metric of a collection warns."""
         self.modalities: Mapping[str, Modality] = {"audio": MODALITIES["audio"], "video": video}
 
     def logits(self, audio: Any, video: Any, ids: Ids, device: torch.device, *, quiet: bool) -> Tensor:
@@ -56,7 +58,7 @@ class Watching:
         """
         given = {"audio": audio} if video is None else {"audio": audio, "video": video}
         with exact_float32(device):
-            samples = check_inputs(given, self.modalities, self.rates, ids, quiet=quiet)
+            samples = check_inputs(given, self.modalities, self.rates, ids, quiet=quiet, said=self.said)
             sounds, frames = self._long_enough(samples, ids, quiet=quiet)
             seen = self._see(sounds, frames, ids, device)
             rows = [row for row in range(len(sounds)) if sounds[row] is not None and seen[row] is not None]
@@ -70,13 +72,13 @@ class Watching:
         self, samples: Mapping[str, list[Any]], ids: Ids, *, quiet: bool
     ) -> tuple[list[Any], list[Any] | None]:
         """Give the sounds and the frames, where they are given, with None for what is too short to be compared."""
-        network, rate, shortest = self.network, self.sample_rate, self.network.shortest
+        network, rate = self.network, self.sample_rate
         rates = {"audio": rate, "video": network.fps}
         kept: dict[str, list[Any]] = {}
         for name, own in samples.items():
             lengths = {row: len(one) for row, one in enumerate(own) if one is not None}
             short = {
-                row: f"lasts {length / rates[name]:.3g} s, and {shortest:g} s are compared"
+                row: network.describe_short(length / rates[name])
                 for row, length in lengths.items()
                 if not (network.hears(length, rate) if name == "audio" else network.sees(length))
             }

@@ -4,7 +4,6 @@ Source: Koutini et al., "Efficient Training of Audio Transformers with Patchout"
 video-to-audio papers are taken from: features are the mean of the first two tokens, logits those before the sigmoid.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.functional.mel_bands import kaldi_bands
 from torchmetrics_majorscore.networks.loading import fill
 from torchmetrics_majorscore.networks.transformer import EPS, Block
 
@@ -70,7 +70,8 @@ class PaSST(nn.Module):
         self.options, width, (low, long) = options, options.width, options.grid
         self.name = "passt"
         self.register_buffer("window", torch.hann_window(WINDOW, periodic=False, device="cpu"), persistent=False)
-        self.register_buffer("mel", mel_bands(options.bands), persistent=False)
+        bands = kaldi_bands(SAMPLE_RATE, N_FFT, options.bands, 0.0, HIGHEST)
+        self.register_buffer("mel", bands.T.contiguous(), persistent=False)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
         self.new_pos_embed = nn.Parameter(torch.zeros(1, 2, width))
@@ -113,18 +114,6 @@ class PaSST(nn.Module):
             x = block(x)
         features: Tensor = self.norm(self.blocks[-1](x, first=2)).mean(dim=1)
         return features
-
-
-def mel_bands(count: int) -> Tensor:
-    """Make the filters of Kaldi's mel scale, 1127 ln(1 + f / 700), triangles of it from 0 to 15 kHz.
-
-    Returns:
-        Shape (count, N_FFT // 2 + 1); nothing is taken of the last frequency.
-    """
-    mel = 1127.0 * (1.0 + torch.arange(N_FFT // 2) * (SAMPLE_RATE / N_FFT) / 700.0).log()
-    step = 1127.0 * math.log(1.0 + HIGHEST / 700.0) / (count + 1)
-    place = mel / step - torch.arange(count)[:, None]  # 0 to 1 on the way up, 1 to 2 on the way down
-    return pad(torch.minimum(place, 2.0 - place).clamp(min=0.0), (0, 1))
 
 
 def load(weights: Weights) -> PaSST:

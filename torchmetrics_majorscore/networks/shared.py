@@ -175,7 +175,8 @@ def _load(network: Network, weights: str | None, profile: Profile, seconds: floa
 
 def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: float | None) -> SharedNetwork:
     if name not in NETWORKS:
-        raise ValueError(f"Expected network to be one of {sorted(NETWORKS)} or a network object, got {name!r}.")
+        known = f"one of {sorted(NETWORKS)} or a network object (for DeSync: load_sync('synchformer'))"
+        raise ValueError(f"Expected network to be {known}, got {name!r}.")
     entry = NETWORKS[name]
     source = entry.find_weights(weights)
     portable_key = f"{name}|{source.key}|{describe(profile, seconds)}"

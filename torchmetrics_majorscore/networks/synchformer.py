@@ -74,6 +74,11 @@ class Synchformer(nn.Module):
         self.transformer = Comparison(width, tokens, options.depth, options.heads)
         self.eval().requires_grad_(False)
 
+    @property
+    def frame_size(self) -> int:
+        """Height and width of the frames that it sees; readers may bring frames to it."""
+        return self.options.video.size
+
     def encode_audio(self, batch: Sequence[Tensor]) -> list[Tensor]:
         """Encode the segments of sounds.
 

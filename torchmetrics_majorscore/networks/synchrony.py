@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -119,12 +119,21 @@ class SharedSync(Handle[SyncNetwork]):
         """Tell whether so many frames at ``fps`` are enough."""
         return frames >= int(self.fps * self.shortest)
 
+    def describe_short(self, seconds: float) -> str:
+        """Say of a sound or a video that it is too short."""
+        return f"lasts {seconds:.3g} s, and {self.shortest:g} s are compared"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
 
 
 Sync = str | SyncNetwork | SharedSync
 """A network by name, an object, or what :func:`load_sync` gives."""
+
+
+def compares(network: object) -> TypeGuard[Sync]:
+    """Tell whether this is for :func:`load_sync`, and not for :func:`.load_network`."""
+    return network == "synchformer" or isinstance(network, SharedSync) or hasattr(network, "compare")
 
 
 def load_sync(

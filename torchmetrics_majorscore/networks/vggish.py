@@ -4,7 +4,6 @@ Source: Hershey et al., "CNN Architectures for Large-Scale Audio Classification"
 papers is taken from it: without the ReLU behind the last layer, and without PCA and rounding to 8 bits.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.functional.mel_bands import kaldi_bands
 from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 SAMPLE_RATE = 16_000
@@ -47,7 +47,8 @@ class VGGish(nn.Module):
         super().__init__()
         self.name = "vggish"
         self.register_buffer("window", torch.hann_window(WINDOW, dtype=torch.float64), persistent=False)
-        self.register_buffer("bands", mel_bands(), persistent=False)
+        bands = kaldi_bands(SAMPLE_RATE, N_FFT, BANDS, LOWEST, HIGHEST, dtype=torch.float64)
+        self.register_buffer("bands", bands, persistent=False)
         layers: list[nn.Module] = []
         width = 1
         for stage in channels:
@@ -88,18 +89,6 @@ class VGGish(nn.Module):
         x = self.features(patches).permute(0, 2, 3, 1).flatten(1)  # channels last: the weights are TensorFlow's
         embedded: Tensor = self.embeddings(x)
         return embedded
-
-
-def mel_bands() -> Tensor:
-    """Make filters that are triangles of the mel scale, 1127 ln(1 + f / 700): (N_FFT // 2 + 1, BANDS), float64."""
-    hertz = torch.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1, dtype=torch.float64)
-    corners = torch.linspace(_mel(LOWEST), _mel(HIGHEST), BANDS + 2, dtype=torch.float64)
-    above, widths = (1127.0 * (1.0 + hertz / 700.0).log())[:, None] - corners, corners.diff()
-    return torch.minimum(above[:, :-2] / widths[:-1], -above[:, 2:] / widths[1:]).clamp(min=0.0)
-
-
-def _mel(hertz: float) -> float:
-    return 1127.0 * math.log(1.0 + hertz / 700.0)
 
 
 def load(weights: Weights) -> VGGish:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +14,15 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
+from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.networks import SharedNetwork
+from torchmetrics_majorscore.networks.synchrony import SharedSync
 from torchmetrics_majorscore.scoring.hear import ClipListener
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import MODALITIES as READ
 from torchmetrics_majorscore.scoring.read import ReadClip
+from torchmetrics_majorscore.scoring.watch import ClipWatcher
 
 BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
 
@@ -30,19 +34,25 @@ class EncodeOptions:
     Args:
         encoder: the joint encoder, see :func:`.load_encoder`.
         baseline: whether CLIP and CLAP, each in its own space, encode too.
+        clap: name of the encoder in CLAP's place; None for the joint encoder's own.
         batch_size: clips per encoder call.
         workers: decoding threads.
         device: where the encoder runs; None for a GPU if there is one.
         networks: that hear the sounds too: their names in a table to their handles.
+        sync: compares sound and picture; None without.
+        seen: SQLite file that keeps what it sees in pictures, by their content.
         sounds_only: whether the networks alone are wanted, of the sounds alone.
     """
 
     encoder: Encoder = "c-mcr"
     baseline: bool = False
+    clap: str | None = None
     batch_size: int = 8
     workers: int = 2
     device: str | None = None
     networks: Mapping[str, SharedNetwork] = field(default_factory=dict)
+    sync: SharedSync | None = None
+    seen: Path | None = None
     sounds_only: bool = False
 
     def __post_init__(self) -> None:
@@ -73,9 +83,11 @@ class ClipEncoder:
     def __init__(self, options: EncodeOptions) -> None:
         self.options = options
         self.joint = load_encoder(options.encoder)
-        self.baseline = self.joint.baseline() if options.baseline else []
+        self.baseline = self.joint.baseline(options.clap) if options.baseline else []
         self.device = _device(options.device)
         self.listener = ClipListener(options.networks, self.device)
+        seen = None if options.seen is None else Conditions(options.seen)
+        self.watcher = None if options.sync is None else ClipWatcher(options.sync, seen, self.device)
         self.wanted = ("audio",) if options.sounds_only else READ
         self.pairs = list(combinations(self.joint.modalities, 2))
 
@@ -89,7 +101,8 @@ class ClipEncoder:
         """What the embeddings depend on, in one line; builds the encoders."""
         parts = [] if self.options.sounds_only else [signature("", [self.joint], ()).removeprefix("|")]
         parts += ["base:" + "+".join(one.name for one in self.baseline)] if self.baseline else []
-        return "|".join([*parts, *([f"nets:{self.listener.signature}"] if self.options.networks else [])])
+        parts += [f"nets:{self.listener.signature}"] if self.options.networks else []
+        return "|".join([*parts, *([f"sync:{self.watcher.network.name}"] if self.watcher else [])])
 
     def encode(self, clips: Sequence[ReadClip]) -> Encoded:
         """Encode a batch; what fails of a clip costs that modality of that clip only."""
@@ -107,6 +120,7 @@ class ClipEncoder:
                     missing = torch.full((width,), math.nan)
                     encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
         encoded.vectors |= self.listener.hear(clips, reasons)
+        encoded.vectors |= self.watcher.watch(clips, reasons) if self.watcher else {}
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors, encoded.remarks = _joined(clips, reasons), _joined(clips, remarks)
         for clip in clips:

@@ -11,19 +11,22 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.functional import kl_divergence
+from torchmetrics_majorscore.functional.desync import CLASSES, desync
 from torchmetrics_majorscore.media import Entry
-from torchmetrics_majorscore.metrics import FrechetDistance, InceptionScore, PairedKL
+from torchmetrics_majorscore.metrics import DeSync, FrechetDistance, InceptionScore, PairedKL
 from torchmetrics_majorscore.networks import NETWORKS, SharedNetwork
 from torchmetrics_majorscore.scoring.embed import embed_clips
 from torchmetrics_majorscore.scoring.encode import Encoded
 from torchmetrics_majorscore.scoring.read import source_of
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
+from torchmetrics_majorscore.scoring.watch import LOGITS
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
 PUBLISHED_SPLITS, PUBLISHED_SEED = 10, 2020
+SEEN = "videos.sqlite"
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def evaluate_clips(
     """Evaluate generated clips and write a row for each.
 
     What encoders and networks give is kept beside the table, in ``NAME.generated.safetensors`` and
-    ``NAME.reference.safetensors``, by the content of the files: a second run computes only what has changed.
+    ``NAME.reference.safetensors``, by the content of the files: a second run computes only what has changed. What
+    ``sync`` sees in pictures is kept in ``videos.sqlite`` of the same folder, for all tables there.
 
     Args:
         generated: the clips; their ids are unique.
@@ -133,10 +137,12 @@ def evaluate_clips(
     changed: list[str] = []
     if reference is not None:
         completed = with_references(generated, reference)
-        how = replace(options, baseline=False, sounds_only=True)
+        how = replace(options, baseline=False, sync=None, sounds_only=True)
         sounds = [replace(entry, audio=entry.audio or entry.video, video=None, text=None) for entry in reference]
         if options.networks:
             reals, changed = embed_clips(sounds, output.with_suffix(".reference.safetensors"), how, on_clip)
+    if options.sync is not None and options.seen is None:
+        options = replace(options, seen=output.with_name(SEEN))
     own, again = embed_clips(completed, output.with_suffix(".generated.safetensors"), options, on_clip)
     ids = [entry.id for entry in completed]
     table = _Table(own, ids, reals, [entry.id for entry in reference or ()], options)
@@ -175,6 +181,8 @@ class _Table:
             if f"{name}_logits" in self.own.keys() & self.reals.keys():
                 pair = self.own[f"{name}_logits"], self._of_pairs(f"{name}_logits")
                 self.rows[f"kl_{name}"] = kl_divergence(*pair).tolist()
+        if options.sync is not None:
+            self.rows["desync"] = desync(self.own[LOGITS].view(-1, 2, CLASSES)).tolist()
 
     def columns(self) -> dict[str, Column]:
         """Give the columns of the paper's table: means over clips, then what only all clips have."""
@@ -235,8 +243,10 @@ class _Table:
         """Give every choice that moves a column."""
         if name.startswith("kl_"):
             return PairedKL(network=self.options.networks[name.removeprefix("kl_")]).signature
+        if name == "desync":
+            return DeSync(network=self.options.sync).signature
         kind, encoder, pairs, *rest = self.scorer.signature.split("|")
-        rest = [part for part in rest if not part.startswith("nets:")]
+        rest = [part for part in rest if not part.startswith(("nets:", "sync:"))]
         if name.startswith("majorscore_"):
             return "|".join([kind, encoder, pairs, f"comb:{name.removeprefix('majorscore_')}", *rest])
         return "|".join([name, encoder, *rest])

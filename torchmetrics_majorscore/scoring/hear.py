@@ -74,7 +74,7 @@ class ClipListener:
     ) -> list[tuple[int, Vectors]]:
         found: list[tuple[int, Vectors]] = []
         for rate in sorted({clip.sample_rate for _, clip in clips}):
-            own = [(place, _whole(clip)) for place, clip in clips if clip.sample_rate == rate]
+            own = [(place, whole_sound(clip)) for place, clip in clips if clip.sample_rate == rate]
             places, sounds = [place for place, _ in own], [sound.to(self.device) for _, sound in own]
             for row, remark in network.remark(sounds, rate, self.device).items():
                 reasons[places[row]].append(f"audio {remark}")
@@ -84,7 +84,7 @@ class ClipListener:
         return found
 
 
-def _whole(clip: ReadClip) -> Tensor:
+def whole_sound(clip: ReadClip) -> Tensor:
     """Give the sound of a clip as one tensor."""
     given: Tensor | Pieces | None = clip.inputs["audio"]
     sound = given.whole(LARGEST) if isinstance(given, Pieces) else given

@@ -1,15 +1,11 @@
-"""Compare PaSST and Synchformer with their originals: numbers, from seeded weights of full size, and time.
+"""What the networks and their originals make of the same sounds and frames, for ``networks.py``.
 
-    uv run --with hear21passt --with einops --with omegaconf benchmarks/network_parity.py --av-benchmark CHECKOUT
-
-``CHECKOUT`` is one of https://github.com/hkchengrex/av-benchmark. One process and one thread, CPU time. The originals
-come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and torchvision's
-bicubic resize of bytes. Clips are those of ``../shared/media``.
+The originals come as av-benchmark uses them: torchaudio's resampler with its defaults, FFmpeg's filter ``fps=25``, and
+torchvision's bicubic resize of bytes.
 """
 
-import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +13,8 @@ import av
 import numpy as np
 import torch
 import torchaudio
-from machine import machine
-from network_originals import OriginalPaSST, OriginalSynchformer
+from network_originals import CPU, FILES, RATE, OriginalConvolutions, OriginalPaSST, OriginalSynchformer
 from torch import Tensor
-from torch.nn.functional import normalize
 from torchvision.transforms import InterpolationMode, v2
 
 from torchmetrics_majorscore.media import read_frames, read_waveform
@@ -31,7 +25,6 @@ from torchmetrics_majorscore.networks.synchrony import load_sync
 CLIPS = Path(__file__).resolve().parents[2] / "shared/media/clips"
 SOUNDS = ("vgg_drum_0.mp4", "vas_baby_01951.mp4", "lrs3_C8zY0oAdQrs_00018.mp4")
 VIDEO = "vgg_drum_0.mp4"
-CPU = torch.device("cpu")
 SYNC, PASST = "av-benchmark's Synchformer", "hear21passt"
 
 
@@ -43,6 +36,41 @@ class Pair(NamedTuple):
     ours: Tensor
     theirs: Tensor
     aim: float | None
+
+
+def sound(seconds: float, rate: int = RATE, seed: int = 0) -> Tensor:
+    """Make a gliding tone with noise, and silence between; the same as in tests/signals.py."""
+    t = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    noise = 0.1 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    tone = 0.4 * torch.sin(2 * torch.pi * (300 + 100 * seed) * t * (1 + 0.05 * t))
+    return ((tone + noise) * (torch.sin(2 * t + seed) > -0.6)).float()
+
+
+def convolution_pairs(originals: OriginalConvolutions, weights: Path) -> Iterator[Pair]:
+    """Compare PANNs and VGGish, which read the same files as the originals."""
+    cases: dict[str, list[tuple[Tensor, int]]] = {
+        f"{seconds:g} s at 16 kHz": [(sound(seconds, seed=seed)[None], RATE) for seed in range(3)]
+        for seconds in (1, 8, 9.77)
+    }
+    cases["silence"] = [(torch.zeros(1, RATE), RATE)]
+    real = []
+    for path in sorted(CLIPS.iterdir()):
+        with suppress(ValueError):  # some have no sound
+            real.append(read_waveform(path))
+    cases[f"{len(real)} clips from their own rates, cut to 8 s"] = real
+    for name in FILES:
+        handle = load_network(name, weights=weights, profile="av-benchmark")
+        for what, sounds in cases.items():
+            made: dict[str, list[tuple[Tensor, Tensor]]] = {}
+            for waveform, rate in sounds:
+                ours = handle.encode([mix(waveform)], rate, CPU)
+                for key, theirs in originals.run(name, as_av_benchmark(waveform, rate, RATE)[None]).items():
+                    made.setdefault(key, []).append((ours[key][0], theirs[0]))
+            for key, pairs in made.items():
+                own, other = (
+                    torch.cat([side.reshape(-1, side.shape[-1]) for side in rows]) for rows in zip(*pairs, strict=True)
+                )
+                yield Pair(f"{name}, {key}, {what}", "av-benchmark's copy", own, other, 1e-5)
 
 
 def passt_pairs(sounds: list[tuple[Tensor, int]]) -> Iterator[Pair]:
@@ -60,10 +88,10 @@ def passt_pairs(sounds: list[tuple[Tensor, int]]) -> Iterator[Pair]:
             yield Pair(f"PaSST, {name}, a clip of {rate} Hz", f"{PASST}, torchaudio", ours[name], made[name], 1e-4)
 
 
-def synchformer_pairs(checkout: Path, sounds: list[tuple[Tensor, int]]) -> Iterator[Pair]:
+def synchformer_pairs(sounds: list[tuple[Tensor, int]]) -> Iterator[Pair]:
     handle = load_sync(weights="seeded", profile="av-benchmark")
     network = handle.on(CPU)
-    theirs = OriginalSynchformer(network, checkout)
+    theirs = OriginalSynchformer(network)
     waveform = 0.1 * torch.randn(128_000, generator=torch.Generator().manual_seed(0))
     ours, made = network.encode_audio([waveform])[0], theirs.audio(waveform)
     yield Pair("Synchformer, sound of 8 s at 16 kHz", SYNC, ours, made, 1e-5)
@@ -83,45 +111,6 @@ def synchformer_pairs(checkout: Path, sounds: list[tuple[Tensor, int]]) -> Itera
     )
     ours, logits = network.compare([made], [heard[:14]])[0], theirs.compare(made, heard[:14])
     yield Pair("Synchformer, logits of 21 offsets from the same features", SYNC, ours, logits, 1e-5)
-
-
-def times(checkout: Path) -> Iterator[str]:
-    """Give what a clip of 8 s takes: lines of CPU seconds, ours and the original's, each the best of three in turn."""
-    network, synchformer = (
-        load(weights="seeded").on(CPU) for load in (lambda **o: load_network("passt", **o), load_sync)
-    )
-    passt, original = OriginalPaSST(network), OriginalSynchformer(synchformer, checkout)
-    sound = 0.1 * torch.randn(256_000, generator=torch.Generator().manual_seed(0))
-    frames = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8)
-    heard, seen = torch.randn(24, 6, 768), torch.randn(24, 8, 768)
-    runs: dict[str, tuple[Callable[[], object], Callable[[], object], int]] = {
-        "PaSST": (lambda: network.encode_audio([sound]), lambda: passt(sound), 1),
-        "Synchformer, sound": (
-            lambda: synchformer.encode_audio([sound[:128_000]]),
-            lambda: original.audio(sound[:128_000]),
-            1,
-        ),
-        "Synchformer, video (24 times a segment)": (
-            lambda: synchformer.encode_video([frames]),
-            lambda: original.video(frames),
-            24,
-        ),
-        "Synchformer, comparison": (
-            lambda: synchformer.compare([seen], [heard]),
-            lambda: original.compare(seen, heard),
-            1,
-        ),
-    }
-    for name, (ours, theirs, factor) in runs.items():
-        taken = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(3)]
-        mine, other = (factor * min(side) for side in zip(*taken, strict=True))
-        yield f"| {name} | {mine:.2f} | {other:.2f} | {mine / other:.2f} |"
-
-
-def cpu_seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 def as_av_benchmark(waveform: Tensor, rate: int, target: int, *, centred: bool = True) -> Tensor:
@@ -150,33 +139,3 @@ def filtered_frames(path: Path, count: int) -> Tensor:
             if len(frames) == count:
                 break
     return torch.from_numpy(np.stack(frames)).movedim(-1, 1).contiguous()
-
-
-def rows(checkout: Path) -> Iterator[str]:
-    """Give the lines of the table of numbers."""
-    sounds = [read_waveform(CLIPS / name) for name in SOUNDS]
-    for pair in (*passt_pairs(sounds), *synchformer_pairs(checkout, sounds)):
-        a, b = (rows.double().flatten(end_dim=-2) for rows in (pair.ours, pair.theirs))
-        difference = (a - b).abs().max().item()
-        distance = (1 - (normalize(a) * normalize(b)).sum(dim=1).clamp(max=1)).max().item()
-        aim = "" if pair.aim is None else f"difference ≤ {pair.aim:.0e}" if pair.aim else "same bytes"
-        met = "" if pair.aim is None else "yes" if difference <= pair.aim else "**no**"
-        yield f"| {pair.what} | {pair.original} | {difference:.1e} | {distance:.1e} | {aim} | {met} |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--av-benchmark", type=Path, required=True, metavar="CHECKOUT")
-    checkout = parser.parse_args().av_benchmark
-    torch.set_num_threads(1)
-    print("| network | ours, s | original, s | ratio |\n|---|---|---|---|")
-    for line in times(checkout):
-        print(line, flush=True)
-    print("\n| what | original | largest difference | 1 - cosine | aim | met |\n|---|---|---|---|---|---|")
-    for line in rows(checkout):
-        print(line, flush=True)
-    print(f"\n{machine()}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,80 @@
+"""Clips on disk to the logits of offsets between sound and picture, and a reason for every clip that has none."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.functional.desync import CLASSES
+from torchmetrics_majorscore.media import open_clip
+from torchmetrics_majorscore.metrics.conditions import Conditions
+from torchmetrics_majorscore.metrics.watching import Watching
+from torchmetrics_majorscore.networks.synchrony import SharedSync
+from torchmetrics_majorscore.scoring.hear import whole_sound
+from torchmetrics_majorscore.scoring.pieces import LARGEST, Pictures
+from torchmetrics_majorscore.scoring.read import ReadClip
+
+LOGITS = "desync_logits"
+CENTRE = 0.0199
+"""Seconds: FFmpeg's filter shows the middle of a frame's time, and a frame that begins just there comes later."""
+
+
+@dataclass(frozen=True)
+class ClipWatcher:
+    """A network that compares sound and picture of clips.
+
+    Args:
+        network: its handle.
+        seen: keeps what is seen in pictures, by their content; None to see them anew each time.
+        device: where it runs.
+    """
+
+    network: SharedSync
+    seen: Conditions | None
+    device: torch.device
+
+    def watch(self, clips: Sequence[ReadClip], reasons: Sequence[list[str]]) -> dict[str, Tensor]:
+        """Compare sound and picture of a batch, clip by clip.
+
+        Args:
+            clips: B clips.
+            reasons: of each clip; what is refused is added.
+
+        Returns:
+            ``desync_logits``, float32, (B, 42), NaN where there are none.
+        """
+        logits = torch.full((len(clips), 2 * CLASSES), math.nan)
+        for place, clip in enumerate(clips):
+            if clip.inputs.get("audio") is None or clip.inputs.get("video") is None:
+                continue  # why, is said already
+            try:
+                logits[place] = self._watch(clip)
+            except (OSError, ValueError, RuntimeError, MemoryError) as error:
+                reasons[place].append(f"desync: {error}")
+        return {LOGITS: logits}
+
+    def _watch(self, clip: ReadClip) -> Tensor:
+        network, sound, rate = self.network, whole_sound(clip), clip.sample_rate
+        if not network.hears(len(sound), rate):
+            raise ValueError(f"audio {network.describe_short(len(sound) / rate)}")
+        frames = self._frames(clip)
+        if not network.sees(len(frames)):
+            raise ValueError(f"video {network.describe_short(len(frames) / network.fps)}")
+        watching = Watching(network, rate, network.fps, self.seen)
+        watching.said = ("audio", "video")
+        return watching.logits([sound.to(self.device)], [frames], None, self.device, quiet=True).flatten().cpu()
+
+    def _frames(self, clip: ReadClip) -> Tensor:
+        """Read the frames that the network takes, at the size that it sees."""
+        network, entry = self.network, clip.entry
+        path, end = clip.near.path(entry.video), entry.end
+        if network.seconds is not None:
+            end = min(entry.start + network.seconds, math.inf if end is None else end)
+        start = entry.start + (CENTRE if network.profile == "av-benchmark" else 0.0)
+        size = getattr(network.on(self.device), "frame_size", None)
+        frames = Pictures(lambda: open_clip(path, None, fps=network.fps, start=start, end=end), size).whole(LARGEST)
+        if frames is None:
+            raise ValueError("Expected at most 2 GiB of frames, got more; give a window (start, end)")
+        return frames
