@@ -14,7 +14,7 @@ from torchmetrics_majorscore.extras import needs_extras
 if TYPE_CHECKING:
     from torchmetrics_majorscore.networks import SharedNetwork
     from torchmetrics_majorscore.networks.synchrony import SharedSync
-    from torchmetrics_majorscore.scoring.evaluate import Column
+    from torchmetrics_majorscore.scoring.paper_table import Column
 
 CLAPS = ("clap", "clap-music", "clap-audioset")
 

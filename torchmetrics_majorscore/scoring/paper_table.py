@@ -1,0 +1,162 @@
+"""Columns of a video-to-audio paper out of embeddings of clips: means over clips, distances and inception scores."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchmetrics_majorscore.functional import kl_divergence
+from torchmetrics_majorscore.functional.desync import CLASSES, desync
+from torchmetrics_majorscore.metrics import DeSync, FrechetDistance, InceptionScore, PairedKL
+from torchmetrics_majorscore.networks import NETWORKS, SharedNetwork
+from torchmetrics_majorscore.scoring.encode import Encoded
+from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
+from torchmetrics_majorscore.scoring.watch import LOGITS
+from torchmetrics_majorscore.statistics.bootstrap import bootstrap
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+
+PUBLISHED_SPLITS, PUBLISHED_SEED = 10, 2020
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the paper's table.
+
+    Args:
+        value: of all clips; NaN where there is none, see ``remark``.
+        low: end of the 95 % interval of a mean over clips; NaN for what is no mean.
+        high: its other end.
+        n: clips, or vectors of a distance, that have part in it.
+        lost: generated clips that have none.
+        signature: every choice that moves the value.
+        remark: why there is no value, or what limits it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    lost: int
+    signature: str
+    remark: str = ""
+
+
+class PaperTable:
+    """Rows and columns out of the embeddings of both sides.
+
+    Args:
+        own: of the generated clips.
+        ids: of those that take part; others are left from an older run.
+        reals: of the real clips, what networks heard in their sounds; None without.
+        real_ids: of those that take part.
+        options: how they were made.
+        seed: of the intervals.
+
+    Attributes:
+        rows: column to the values of the clips, in the order of ``ids``.
+    """
+
+    def __init__(
+        self,
+        own: ClipEmbeddings,
+        ids: Sequence[str],
+        reals: ClipEmbeddings | None,
+        real_ids: Sequence[str],
+        options: ScoreOptions,
+        seed: int = 0,
+    ) -> None:
+        self.ids, self.options, self.seed = list(ids), options, seed
+        self.scorer = ClipScorer(options)
+        self.own = {name: torch.from_numpy(x) for name, x in own.select(ids).items()}
+        self.real_ids = [] if reals is None else list(real_ids)
+        found = {} if reals is None else reals.select(self.real_ids)
+        self.reals = {name: torch.from_numpy(x) for name, x in found.items()}
+        values = list(self.scorer.rows(Encoded(self.ids, self.own)))
+        self.rows = {name: [row[name] for row in values] for name in self.scorer.columns}
+        for name in options.networks:
+            if f"{name}_logits" in self.own.keys() & self.reals.keys():
+                pair = self.own[f"{name}_logits"], self._of_pairs(f"{name}_logits")
+                self.rows[f"kl_{name}"] = kl_divergence(*pair).tolist()
+        if options.sync is not None:
+            nothing = torch.full((len(self.ids), 2 * CLASSES), math.nan)
+            self.rows["desync"] = desync(self.own.get(LOGITS, nothing).view(-1, 2, CLASSES)).tolist()
+
+    def columns(self) -> dict[str, Column]:
+        """Give the columns of the paper's table: means over clips, then what only all clips have."""
+        columns = {name: self._mean(name, values) for name, values in self.rows.items()}
+        for name, network in self.options.networks.items():
+            paired = network.profile == "av-benchmark" and name == "passt"  # which there is over pairs alone
+            if f"{name}_features" in self.own.keys() & self.reals.keys():
+                # What it hears by is CLAP, and not the joint space in which it classifies.
+                columns["fd_clap" if name == "zero_shot" else f"fd_{name}"] = self._distance(name, network, paired)
+            if f"{name}_logits" in self.own:
+                columns[f"is_{name}"] = self._inception(name, network, paired)
+        return columns
+
+    def _of_pairs(self, name: str) -> Tensor:
+        """Give the references of the clips, NaN for one without."""
+        places = {clip_id: place for place, clip_id in enumerate(self.real_ids)}
+        nothing = torch.full((1, self.reals[name].shape[1]), math.nan)
+        order = [places.get(clip_id, -1) for clip_id in self.ids]
+        return torch.cat([self.reals[name], nothing])[order]
+
+    def _mean(self, name: str, values: Sequence[float]) -> Column:
+        mean = bootstrap(np.mean, values, seed=self.seed)
+        remark = "" if mean.n else "no clip has a value"
+        return Column(mean.value, mean.low, mean.high, mean.n, mean.dropped, self.signature(name), remark)
+
+    def _distance(self, name: str, network: SharedNetwork, paired: bool) -> Column:
+        metric = FrechetDistance(network=network)
+        entry = NETWORKS.get(name)
+        sides = []
+        for ids, others, vectors in ((self.ids, self.real_ids, self.own), (self.real_ids, self.ids, self.reals)):
+            wide = vectors[f"{name}_features"]
+            width = entry.features if entry else wide.shape[1]
+            rows = [row[row.isfinite().all(dim=-1)] for row in wide.view(len(wide), -1, width)]
+            kept = set(others) if paired else set(ids)
+            sides.append({one: row for one, row in zip(ids, rows, strict=True) if len(row) and one in kept})
+        own, real = sides
+        if own:
+            metric.update(preds=list(own.values()), ids=list(own))
+        if real:
+            metric.update(target=list(real.values()), ids=list(real))
+        return _whole(metric, sum(map(len, own.values())), len(self.ids) - len(own))
+
+    def _inception(self, name: str, network: SharedNetwork, paired: bool) -> Column:
+        published = network.profile == "av-benchmark"
+        splits = 1 if network.logit_choices else PUBLISHED_SPLITS
+        metric = InceptionScore(splits, seed=PUBLISHED_SEED if published else None, network=network)
+        logits = self.own[f"{name}_logits"]
+        known, others = logits.isfinite().all(dim=-1), set(self.real_ids)
+        kept = [
+            place
+            for place in sorted(range(len(self.ids)), key=self.ids.__getitem__)
+            if known[place] and (not paired or self.ids[place] in others)
+        ]
+        metric.update(logits[kept], ids=list(range(len(kept))))
+        return _whole(metric, len(kept), len(self.ids) - len(kept))
+
+    def signature(self, name: str) -> str:
+        """Give every choice that moves a column."""
+        if name.startswith("kl_"):
+            return PairedKL(network=self.options.networks[name.removeprefix("kl_")]).signature
+        if name == "desync":
+            return DeSync(network=self.options.sync).signature
+        kind, encoder, pairs, *rest = self.scorer.signature.split("|")
+        rest = [part for part in rest if not part.startswith(("nets:", "sync:"))]
+        if name.startswith("majorscore_"):
+            return "|".join([kind, encoder, pairs, f"comb:{name.removeprefix('majorscore_')}", *rest])
+        return "|".join([name, encoder, *rest])
+
+
+def _whole(metric: FrechetDistance | InceptionScore, n: int, lost: int) -> Column:
+    """Compute what is no mean over clips; what the metric warns of becomes the remark."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = metric.compute().item()
+    remark = " ".join(dict.fromkeys(str(one.message) for one in caught))
+    return Column(value, math.nan, math.nan, n, lost, metric.signature, remark)
