@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
-from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.networks import SharedNetwork
 from torchmetrics_majorscore.networks.synchrony import SharedSync
@@ -22,7 +21,9 @@ from torchmetrics_majorscore.scoring.hear import ClipListener
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import MODALITIES as READ
 from torchmetrics_majorscore.scoring.read import ReadClip
-from torchmetrics_majorscore.scoring.watch import ClipWatcher
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.scoring.watch import ClipWatcher
 
 BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
 
@@ -86,8 +87,11 @@ class ClipEncoder:
         self.baseline = self.joint.baseline(options.clap) if options.baseline else []
         self.device = _device(options.device)
         self.listener = ClipListener(options.networks, self.device)
-        seen = None if options.seen is None else Conditions(options.seen)
-        self.watcher = None if options.sync is None else ClipWatcher(options.sync, seen, self.device)
+        self.watcher: ClipWatcher | None = None
+        if options.sync is not None:
+            from torchmetrics_majorscore.scoring import watch  # brings torchmetrics
+
+            self.watcher = watch.ClipWatcher(options.sync, options.seen, self.device)
         self.wanted = ("audio",) if options.sounds_only else READ
         self.pairs = list(combinations(self.joint.modalities, 2))
 

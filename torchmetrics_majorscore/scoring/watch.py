@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,13 +29,18 @@ class ClipWatcher:
 
     Args:
         network: its handle.
-        seen: keeps what is seen in pictures, by their content; None to see them anew each time.
+        path: SQLite file that keeps what is seen in pictures, by their content; None to see them anew each time.
         device: where it runs.
     """
 
     network: SharedSync
-    seen: Conditions | None
+    path: Path | None
     device: torch.device
+
+    @cached_property
+    def seen(self) -> Conditions | None:
+        """What is seen already."""
+        return None if self.path is None else Conditions(self.path)
 
     def watch(self, clips: Sequence[ReadClip], reasons: Sequence[list[str]]) -> dict[str, Tensor]:
         """Compare sound and picture of a batch, clip by clip.
