@@ -20,7 +20,7 @@ BLOCKS = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 # They take minutes, or the reader's own files.
-UNDERSTOOD = ("demo", "connect", "train-tiny", "weights", "overlap", "ratings agree")
+UNDERSTOOD = ("demo", "connect", "train-tiny", "fuse", "retrieval", "weights", "overlap", "ratings agree")
 UNDERSTOOD += ("score docs/clips/manifest.csv", "score shard-", "score s3://")
 
 
