@@ -52,6 +52,7 @@ def project(monkeypatch):
         sample_rate=SAMPLE_RATE,
         bundle=None,
         frame_size=None,
+        fps=1.0,
     )
     monkeypatch.setitem(ENCODERS, "c-mcr", tiny)
     monkeypatch.setattr(sys, "argv", ["train.py"])

@@ -217,7 +217,7 @@ UNFIT = {
         {**BOTH, "target_audio": TARGET[:3]},
         "Expected as many .* got audio 9, target_audio 3",
     ),
-    "no logits": ("kl", Windows(), BOTH, "Expected a network that gives logits, got levels@1, which gives features"),
+    "no logits": ("kl", Windows(), BOTH, "Expected a network that gives logits, got windows@1, which gives features"),
     "loud": ("frechet", Levels(), {"audio": [AUDIO[0] * 1e5]}, "did you pass int16 values as float"),
     "ids": ("frechet", Levels(), {"audio": AUDIO, "ids": IDS[:2]}, "Expected 9 ids, one per sample"),
 }
