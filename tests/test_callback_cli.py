@@ -11,6 +11,7 @@ from tiny import SAMPLE_RATE, TinyEncoder
 from toy_training import IGNORED, Generator, as_bits, expected, loader
 
 from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.table import ENCODERS
 from torchmetrics_majorscore.lightning import MAJORScoreCallback
 
@@ -46,7 +47,7 @@ def project(monkeypatch):
         setattr(module, part.__name__, part)
     monkeypatch.setitem(sys.modules, "my_project", module)
     tiny = SimpleNamespace(
-        find_weights=lambda weights: SimpleNamespace(key="tiny", folder=None, files={}),
+        find_weights=lambda weights: Weights("tiny"),
         build=lambda weights, pool: TinyEncoder().eval(),
         modalities=TinyEncoder.modalities,
         sample_rate=SAMPLE_RATE,

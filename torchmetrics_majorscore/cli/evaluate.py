@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, naming
-from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_format, clips, encoding
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_format, add_pairs, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
 
@@ -37,8 +37,7 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--labels", type=Path, help=labels)
     output = "per-clip table, with .json and embeddings beside it (default: %(default)s)"
     evaluate.add_argument("-o", "--output", type=Path, default=Path("evaluation.csv"), help=output)
-    pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
-    evaluate.add_argument("--pairs", default="text", help=pairs)
+    add_pairs(evaluate)
     evaluate.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     clap = "CLAP of the clapscore, which it adds; clap-music is that of av-benchmark (default: as --encoder has it)"
     evaluate.add_argument("--clap", choices=CLAPS, help=clap)
@@ -61,8 +60,9 @@ def _evaluate(options: argparse.Namespace, out: Output) -> int:
     networks, sync, missing = _networks(options, how["encoder"])
     from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips
 
-    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    chosen = EvaluateOptions(networks=networks, sync=sync, clap=options.clap, pairs=pairs, seed=options.seed, **how)
+    chosen = EvaluateOptions(
+        networks=networks, sync=sync, clap=options.clap, pairs=options.pairs, seed=options.seed, **how
+    )
     with naming(options.output), out.progress.bar(len(generated) + len(reference or ()), "clip") as advance:
         found = evaluate_clips(generated, reference, options.output, chosen, advance)
     _print(found.columns, options, out)

@@ -75,6 +75,16 @@ def encoding(options: argparse.Namespace, baseline: bool) -> dict[str, Any]:
     return {"encoder": load_encoder(options.encoder, **own), "baseline": baseline, **rest}
 
 
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--pairs``."""
+    pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
+    parser.add_argument("--pairs", default="text", type=_pairs, help=pairs)
+
+
+def _pairs(text: str) -> str | list[str]:
+    return text.split(",") if "-" in text else text
+
+
 def add_several(command: Any) -> None:
     """Add the tables that a command compares."""
     table = "table of majorscore score, or NAME=TABLE (default name: what tells the paths apart)"

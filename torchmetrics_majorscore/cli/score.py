@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
-from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, clips, encoding
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_pairs, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.media.tars import find_tars
@@ -33,8 +33,7 @@ def add_commands(commands: Any) -> None:
     )
     shard = "score part I, counted from 0, of N, to a table in the folder -o; under torchrun that of the rank"
     score.add_argument("--shard", metavar="I/N", help=shard)
-    pairs = "pairs of the MAJORScores: text, all, or like video-audio,text-audio (default: %(default)s)"
-    score.add_argument("--pairs", default="text", help=pairs)
+    add_pairs(score)
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
     add_encoding(score)
@@ -97,8 +96,7 @@ def _how(options: argparse.Namespace) -> "ScoreOptions":
     encoded = encoding(options, options.baseline)
     from torchmetrics_majorscore.scoring.score import ScoreOptions
 
-    pairs = options.pairs.split(",") if "-" in options.pairs else options.pairs
-    return ScoreOptions(pairs=pairs, retry_failed=options.retry_failed, **encoded)
+    return ScoreOptions(pairs=options.pairs, retry_failed=options.retry_failed, **encoded)
 
 
 def growing(output: Path) -> Path:

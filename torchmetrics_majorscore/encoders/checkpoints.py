@@ -42,6 +42,16 @@ class Weights:
     seeded: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
 
+    @property
+    def drawn(self) -> bool:
+        """Whether there is no checkpoint, and numbers are drawn from a seed."""
+        return self.seeded and not self.folder
+
+    def local_key(self, portable_key: str) -> str:
+        """Give the key of a network with these weights on this machine: another one for files that were changed."""
+        times = (str(path.stat().st_mtime_ns) for path in self.files.values())
+        return "|".join([portable_key, str(self.folder), *times])
+
     def path(self, file: str) -> Path:
         """Return the path of a checkpoint, downloading it if it is not in a local folder."""
         return self.files[file] if self.folder else download(CHECKPOINTS[file])

@@ -159,7 +159,7 @@ def load_network(
         with_text: whether to load the text tower.
         seeded: size of the audio network if the weights are random.
     """
-    if weights.seeded and not weights.folder:
+    if weights.drawn:
         network = build_network(seeded or HTSATOptions(), with_text=with_text)
         seed_weights(network)
         return network
@@ -196,7 +196,7 @@ def load_tokenizer(weights: Weights) -> Any:
     needs_extra("transformers", "cmcr")
     from transformers import RobertaTokenizer
 
-    if weights.seeded and not weights.folder:
+    if weights.drawn:
         raise ValueError(
             "Expected a weights folder for CLAP's text tower, got 'seeded', which has no tokenizer: write one "
             "with `majorscore weights seeded FOLDER`."

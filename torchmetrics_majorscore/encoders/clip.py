@@ -204,7 +204,7 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths
 def load_network(weights: Weights) -> nn.Module:
     """Build ViT-B/32 and load a checkpoint in open_clip's or Hugging Face's layout."""
     network = build_vit_b_32()
-    if weights.seeded and not weights.folder:
+    if weights.drawn:
         seed_weights(network)
     else:
         tensors = weights.read("clip")

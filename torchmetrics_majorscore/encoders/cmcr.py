@@ -101,7 +101,7 @@ class CMCR(nn.Module):
 def load_heads(weights: Weights) -> Heads:
     """Build the heads and load ``clap_clip.pt``."""
     heads = Heads()
-    if weights.seeded and not weights.folder:
+    if weights.drawn:
         seed_weights(heads)
     else:
         load_strictly(heads, weights.read("heads"), weights.path("heads").name)

@@ -118,22 +118,19 @@ class SharedEncoder(Handle[JointEncoder]):
         embedded = self._embed(modality, batch, device, asker and (asker, "encode"), key)
         return self._run(f"project_{modality}", embedded, device)
 
-    def _run(self, method: str, batch: Batch | Tensor, device: torch.device) -> Tensor:
+    def _run(self, method: str, batch: Batch | Tensor, device: torch.device, *, gradients: bool = False) -> Tensor:
         encoder = self.on(device)
         given = batch() if callable(batch) else batch
-        with exact_float32(device):
+        with exact_float32(device, gradients=gradients):
             embeddings: Tensor = getattr(encoder, method)(given)
         if embeddings.ndim != 2 or len(embeddings) != len(given):
             got = tuple(embeddings.shape)
             raise ValueError(f"Expected {method} of {encoder.name} to return ({len(given)}, D), got {got}.")
-        return embeddings.detach().float()
+        return embeddings.float() if gradients else embeddings.detach().float()
 
     def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
         """Encode as :meth:`encode`, with gradients to the batch; nothing is kept."""
-        encoder = self.on(device)
-        with exact_float32(device, gradients=True):
-            embeddings: Tensor = getattr(encoder, f"encode_{modality}")(batch).float()
-        return embeddings
+        return self._run(f"encode_{modality}", batch, device, gradients=True)
 
     def remark(self, modality: str, batch: Sequence[Any], device: torch.device) -> dict[int, str]:
         """Give the encoder's remarks on samples, place in the batch to remark, as ``encode`` takes the batch."""
@@ -238,7 +235,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
     return SharedEncoder(
-        "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
+        source.local_key(portable_key),
         portable_key,
         entry.modalities,
         entry.sample_rate,

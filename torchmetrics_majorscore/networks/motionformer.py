@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
-from torchmetrics_majorscore.networks.transformer import EPS, MLP, Summary
+from torchmetrics_majorscore.networks.transformer import EPS, MLP, Summary, attend_heads
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,15 @@ class DividedAttention(nn.Module):
             in_time: a group is a place in all frames and not a frame.
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # B, tokens, 3, heads, width of a head
-        first = _attend(qkv[:, :1, 0], qkv[:, :, 1], qkv[:, :, 2])
+        first = attend_heads(qkv[:, :1, 0], qkv[:, :, 1], qkv[:, :, 2])
         parts = qkv[:, 1:].unflatten(1, (times, -1))
         parts = parts.transpose(1, 2) if in_time else parts
         shared = qkv[:, None, :1].expand(-1, parts.shape[1], -1, -1, -1, -1)
         known = torch.cat([shared[:, :, :, 1:], parts[:, :, :, 1:]], dim=2).flatten(0, 1)
-        mixed = _attend(parts[:, :, :, 0].flatten(0, 1), known[:, :, 0], known[:, :, 1]).view(*parts.shape[:3], -1)
+        mixed = attend_heads(parts[:, :, :, 0].flatten(0, 1), known[:, :, 0], known[:, :, 1]).view(*parts.shape[:3], -1)
         mixed = mixed.transpose(1, 2) if in_time else mixed
         out: Tensor = self.proj(torch.cat([first, mixed.flatten(1, 2)], dim=1))
         return out
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend with queries (B, Q, heads, width), keys and values (B, N, heads, width): (B, Q, D)."""
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    mixed: Tensor = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    return mixed
 
 
 class DividedBlock(nn.Module):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
-from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
+from torchmetrics_majorscore.networks import loading
 from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 MEL = MelOptions(sample_rate=16_000, n_fft=512, hop_length=160, n_mels=64, f_min=50.0, f_max=8_000.0, fusion=False)
@@ -102,11 +102,7 @@ class Cnn14(nn.Module):
 def load(weights: Weights) -> Cnn14:
     """Build Cnn14 and load its public file."""
     network = Cnn14()
-    if weights.seeded and not weights.folder:
-        seed_weights(network)
-    else:
-        fill(network, weights.read("panns"), weights.path("panns").name)
-    network.name = f"panns{'-seeded' if weights.seeded else ''}@{state_digest(network)}"
+    loading.fill(network, weights, "panns", fill)
     return network
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.handle import Handle, freeze, refuse_class, share
+from torchmetrics_majorscore.encoders.handle import AnyHandle, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.networks.base import Encoded, FeatureNetwork
 from torchmetrics_majorscore.networks.prepare import Profile, check_seconds, describe, prepare
 from torchmetrics_majorscore.networks.table import NETWORKS
@@ -156,16 +156,39 @@ def load_network(
         TypeError: an object that lacks a part of the protocol.
         FileNotFoundError: the weights folder or a file in it is missing.
     """
-    if isinstance(network, SharedNetwork):
+    return give_handle(SharedNetwork, network, weights, profile, seconds, _by_name, _by_object)
+
+
+def give_handle(
+    kind: type[AnyHandle],
+    network: Any,
+    weights: str | Path | None,
+    profile: Profile,
+    seconds: float | None,
+    by_name: Callable[[str, str | Path | None, Profile, float | None], AnyHandle],
+    by_object: Callable[[Any, Profile, float | None], AnyHandle],
+) -> AnyHandle:
+    """Give the process-wide handle of one kind, for :func:`load_network` and :func:`.load_sync`."""
+    if isinstance(network, kind):
         if (weights, profile, seconds) != (None, "default", None):
             raise ValueError(f"Expected no options beside a handle, got them with {network.portable_key}.")
         return network
     seconds = check_seconds(profile, seconds)
     if isinstance(network, str):
-        return share(_by_name(network, weights, profile, seconds))
+        return share(by_name(network, weights, profile, seconds))
     if weights is not None:
         raise ValueError(f"Expected weights only with a network's name, got them with {type(network)}.")
-    return share(_by_object(network, profile, seconds))
+    return share(by_object(network, profile, seconds))
+
+
+def freeze_parts(network: Any, parts: Sequence[str], profile: Profile, seconds: float | None) -> tuple[Any, str, str]:
+    """Take a user's network, which has all ``parts``, for good: itself, its key and its portable key."""
+    refuse_class(network, "a network")
+    if missing := [part for part in parts if not hasattr(network, part)]:
+        raise TypeError(f"Expected a network with {', '.join(missing)}, got {type(network).__qualname__} without.")
+    kept, *keys = freeze(network)
+    key, portable_key = (f"{key}|{describe(profile, seconds)}" for key in keys)
+    return kept, key, portable_key
 
 
 def _load(network: Network, weights: str | None, profile: Profile, seconds: float | None) -> SharedNetwork:
@@ -181,7 +204,7 @@ def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: f
     source = entry.find_weights(weights)
     portable_key = f"{name}|{source.key}|{describe(profile, seconds)}"
     return SharedNetwork(
-        "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
+        source.local_key(portable_key),
         portable_key,
         entry.sample_rate,
         lambda: entry.build(source),
@@ -192,11 +215,6 @@ def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: f
 
 
 def _by_object(network: Any, profile: Profile, seconds: float | None) -> SharedNetwork:
-    refuse_class(network, "a network")
-    if missing := [part for part in ("name", "sample_rate", "encode_audio") if not hasattr(network, part)]:
-        raise TypeError(f"Expected a network with {', '.join(missing)}, got {type(network).__qualname__} without.")
-    kept, key, portable_key = freeze(network)
-    suffix = f"|{describe(profile, seconds)}"
+    kept, key, portable_key = freeze_parts(network, ("name", "sample_rate", "encode_audio"), profile, seconds)
     recipe = (kept, None, profile, seconds)
-    rate = int(kept.sample_rate)
-    return SharedNetwork(key + suffix, portable_key + suffix, rate, lambda: kept, recipe, profile, seconds)
+    return SharedNetwork(key, portable_key, int(kept.sample_rate), lambda: kept, recipe, profile, seconds)

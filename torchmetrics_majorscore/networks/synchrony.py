@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.handle import Handle, freeze, refuse_class, share
-from torchmetrics_majorscore.networks.prepare import Profile, check_seconds, describe, prepare
+from torchmetrics_majorscore.encoders.handle import Handle
+from torchmetrics_majorscore.networks.prepare import Profile, describe, prepare
+from torchmetrics_majorscore.networks.shared import freeze_parts, give_handle
 from torchmetrics_majorscore.networks.table import NamedNetwork
 
 FPS = 25
@@ -161,16 +162,7 @@ def load_sync(
         TypeError: an object that lacks a part of the protocol.
         FileNotFoundError: the weights folder or a file in it is missing.
     """
-    if isinstance(network, SharedSync):
-        if (weights, profile, seconds) != (None, "default", None):
-            raise ValueError(f"Expected no options beside a handle, got them with {network.portable_key}.")
-        return network
-    seconds = check_seconds(profile, seconds)
-    if isinstance(network, str):
-        return share(_by_name(network, weights, profile, seconds))
-    if weights is not None:
-        raise ValueError(f"Expected weights only with a network's name, got them with {type(network)}.")
-    return share(_by_object(network, profile, seconds))
+    return give_handle(SharedSync, network, weights, profile, seconds, _by_name, _by_object)
 
 
 def _load(network: Sync, weights: str | None, profile: Profile, seconds: float | None) -> SharedSync:
@@ -190,7 +182,7 @@ def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: f
         return built
 
     return SharedSync(
-        "|".join([portable_key, str(source.folder), *(str(path.stat().st_mtime_ns) for path in source.files.values())]),
+        source.local_key(portable_key),
         portable_key,
         SYNCHFORMER.sample_rate,
         FPS,
@@ -203,14 +195,10 @@ def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: f
 
 
 def _by_object(network: Any, profile: Profile, seconds: float | None) -> SharedSync:
-    refuse_class(network, "a network")
-    if missing := [part for part in PARTS if not hasattr(network, part)]:
-        raise TypeError(f"Expected a network with {', '.join(missing)}, got {type(network).__qualname__} without.")
-    kept, key, portable_key = freeze(network)
-    suffix = f"|{describe(profile, seconds)}"
+    kept, key, portable_key = freeze_parts(network, PARTS, profile, seconds)
     return SharedSync(
-        key + suffix,
-        portable_key + suffix,
+        key,
+        portable_key,
         int(kept.sample_rate),
         int(kept.fps),
         float(kept.shortest),

@@ -12,7 +12,12 @@ EPS = 1e-6
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """Attend with several heads: queries (B, Q, D), keys and values (B, N, D) to (B, Q, D)."""
-    q, k, v = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (q, k, v))
+    return attend_heads(*(x.reshape(*x.shape[:2], heads, -1) for x in (q, k, v)))
+
+
+def attend_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attend with queries (B, Q, heads, width), keys and values (B, N, heads, width): (B, Q, heads * width)."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     mixed: Tensor = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     return mixed
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
-from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.functional.mel_bands import kaldi_bands
+from torchmetrics_majorscore.networks.loading import fill
 from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 SAMPLE_RATE = 16_000
@@ -94,11 +94,10 @@ class VGGish(nn.Module):
 def load(weights: Weights) -> VGGish:
     """Build VGGish and load its public file."""
     network = VGGish()
-    if weights.seeded and not weights.folder:
-        seed_weights(network)
-    else:
-        # A state dict of torchvggish's whole class holds its PCA as well, which is not used.
-        tensors = {name: part for name, part in weights.read("vggish").items() if not name.startswith("pproc.")}
-        load_strictly(network, tensors, weights.path("vggish").name)
-    network.name = f"vggish{'-seeded' if weights.seeded else ''}@{state_digest(network)}"
+    fill(network, weights, "vggish", _without_pca)
     return network
+
+
+def _without_pca(network: VGGish, tensors: dict[str, Tensor], what: str) -> None:
+    """Load a state dict; one of torchvggish's whole class holds its PCA as well, which is not used."""
+    load_strictly(network, {name: part for name, part in tensors.items() if not name.startswith("pproc.")}, what)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torchmetrics_majorscore.media import Entry
-from torchmetrics_majorscore.scoring.encode import ClipEncoder, EncodeOptions, batches
+from torchmetrics_majorscore.scoring.batches import batches
+from torchmetrics_majorscore.scoring.encode import ClipEncoder, EncodeOptions
 from torchmetrics_majorscore.scoring.read import read_ahead, source_of
 from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.embedding_writer import EmbeddingWriter

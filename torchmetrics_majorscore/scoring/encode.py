@@ -17,6 +17,7 @@ from torchmetrics_majorscore.encoders.signature import signature
 from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.networks import SharedNetwork
 from torchmetrics_majorscore.networks.synchrony import SharedSync
+from torchmetrics_majorscore.scoring.batches import Placed, try_each
 from torchmetrics_majorscore.scoring.hear import ClipListener
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import MODALITIES as READ
@@ -150,30 +151,19 @@ class _Run:
     remarks: list[list[str]]
     shared: bool = False
 
-    def over(self, clips: Sequence[tuple[int, ReadClip]]) -> Iterator[tuple[int, Tensor]]:
-        """Give place and embedding; a batch that is refused is tried clip by clip."""
-        if not clips:
-            return
-        places = [place for place, _ in clips]
-        try:
-            vectors = self._encode([clip for _, clip in clips], places)
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            if len(clips) == 1:
-                self.reasons[places[0]].append(f"{self.name}: {error}")
-                return
-            for one in clips:
-                yield from self.over([one])
-            return
-        yield from zip(places, vectors, strict=True)
+    def over(self, clips: Placed) -> Iterator[tuple[int, Tensor]]:
+        """Give place and embedding of the clips that are not refused."""
+        return try_each(self._encode, clips, self.name, self.reasons)
 
-    def _encode(self, clips: Sequence[ReadClip], places: Sequence[int]) -> Tensor:
+    def _encode(self, placed: Placed) -> Iterator[tuple[int, Tensor]]:
+        places, clips = zip(*placed, strict=True)
         with exact_float32(self.device):
             items = [self._prepare(clip) for clip in clips]
         asker, key = (id(self), self._key(clips)) if self.shared else (None, None)
         vectors = self.encoder.encode(self.name, items, self.device, asker if key else None, key).cpu()
         for place, remark in self.encoder.remark(self.name, items, self.device).items():
             self.remarks[places[place]].append(f"{self.name} {remark}")
-        return vectors
+        return zip(places, vectors, strict=True)
 
     def _key(self, clips: Sequence[ReadClip]) -> tuple[object, ...] | None:
         """Give what networks that share the encoder's pass find it by; None for several rates, or pieces."""
@@ -197,18 +187,6 @@ def _joined(clips: Sequence[ReadClip], words: Sequence[Sequence[str]]) -> dict[s
     """Give the words of each clip that has some, once each, in one line."""
     pairs = zip(clips, words, strict=True)
     return {clip.entry.id: clip.near.named("; ".join(dict.fromkeys(own))) for clip, own in pairs if own}
-
-
-def batches(clips: Iterator[ReadClip], size: int) -> Iterator[list[ReadClip]]:
-    """Group clips into lists of ``size``; the last one may be shorter."""
-    batch: list[ReadClip] = []
-    for clip in clips:
-        batch.append(clip)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _device(name: str | None) -> torch.device:

@@ -1,13 +1,15 @@
 """Sounds of clips to what networks hear in them: features and logits, and a reason for every sound that is refused."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.networks import SharedNetwork
+from torchmetrics_majorscore.scoring.batches import Placed, try_each
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import ReadClip
 
@@ -45,7 +47,7 @@ class ClipListener:
         with_sound = [(place, clip) for place, clip in enumerate(clips) if clip.inputs.get("audio") is not None]
         vectors: Vectors = {}
         for name, network in self.networks.items():
-            found = dict(self._over(name, network, with_sound, reasons))
+            found = dict(try_each(partial(self._hear, network, reasons), with_sound, name, reasons))
             for key in {key for one in found.values() for key in one}:
                 rows = {place: one[key].flatten() for place, one in found.items()}
                 wide = torch.full((len(clips), max(map(len, rows.values()))), math.nan)
@@ -54,24 +56,7 @@ class ClipListener:
                 vectors[f"{name}_{key}"] = wide
         return vectors
 
-    def _over(
-        self, name: str, network: SharedNetwork, clips: Sequence[tuple[int, ReadClip]], reasons: Sequence[list[str]]
-    ) -> Iterator[tuple[int, Vectors]]:
-        """Give place and vectors; a batch that is refused is tried clip by clip."""
-        if not clips:
-            return
-        try:
-            yield from self._hear(name, network, clips, reasons)
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            if len(clips) == 1:
-                reasons[clips[0][0]].append(f"{name}: {error}")
-                return
-            for one in clips:
-                yield from self._over(name, network, [one], reasons)
-
-    def _hear(
-        self, name: str, network: SharedNetwork, clips: Sequence[tuple[int, ReadClip]], reasons: Sequence[list[str]]
-    ) -> list[tuple[int, Vectors]]:
+    def _hear(self, network: SharedNetwork, reasons: Sequence[list[str]], clips: Placed) -> list[tuple[int, Vectors]]:
         found: list[tuple[int, Vectors]] = []
         for rate in sorted({clip.sample_rate for _, clip in clips}):
             own = [(place, whole_sound(clip)) for place, clip in clips if clip.sample_rate == rate]

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,8 @@ from torchmetrics_majorscore.networks import NETWORKS, SharedNetwork
 from torchmetrics_majorscore.scoring.encode import Encoded
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
 from torchmetrics_majorscore.scoring.watch import LOGITS
-from torchmetrics_majorscore.statistics.bootstrap import bootstrap
+from torchmetrics_majorscore.statistics.bootstrap import Interval
+from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
 PUBLISHED_SPLITS, PUBLISHED_SEED = 10, 2020
@@ -87,7 +87,8 @@ class PaperTable:
 
     def columns(self) -> dict[str, Column]:
         """Give the columns of the paper's table: means over clips, then what only all clips have."""
-        columns = {name: self._mean(name, values) for name, values in self.rows.items()}
+        means = bootstrap_means(list(self.rows.values()), seed=self.seed)
+        columns = {name: self._mean(name, mean) for name, mean in zip(self.rows, means, strict=True)}
         for name, network in self.options.networks.items():
             paired = network.profile == "av-benchmark" and name == "passt"  # which there is over pairs alone
             if f"{name}_features" in self.own.keys() & self.reals.keys():
@@ -104,8 +105,7 @@ class PaperTable:
         order = [places.get(clip_id, -1) for clip_id in self.ids]
         return torch.cat([self.reals[name], nothing])[order]
 
-    def _mean(self, name: str, values: Sequence[float]) -> Column:
-        mean = bootstrap(np.mean, values, seed=self.seed)
+    def _mean(self, name: str, mean: Interval) -> Column:
         remark = "" if mean.n else "no clip has a value"
         return Column(mean.value, mean.low, mean.high, mean.n, mean.dropped, self.signature(name), remark)
 

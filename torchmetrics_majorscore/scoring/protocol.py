@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities, select_pairs
 from torchmetrics_majorscore.functional.major import COMBINATIONS
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
+from torchmetrics_majorscore.scoring.read import MODALITIES
 from torchmetrics_majorscore.statistics.balance import Balance, balance
 from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
 from torchmetrics_majorscore.statistics.consistency import compare, derange, relative_change
@@ -21,7 +22,6 @@ from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
-MODALITIES = ("video", "text", "audio")
 METHODS = {
     "MAJORScore": (("video", "text"), ("text", "audio")),
     "CLIPCLAP": (("clip_video", "clip_text"), ("clap_text", "clap_audio")),

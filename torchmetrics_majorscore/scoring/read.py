@@ -119,11 +119,12 @@ def _describe(entry: Entry, error: Exception) -> str:
 
 def source_of(entry: Entry) -> str:
     """Describe all that a clip's row depends on: files (names, sizes, times), caption, window and track."""
-    files = [_stamp(path) for path in (entry.video, entry.audio)]
+    files = [stamp_of(path) for path in (entry.video, entry.audio)]
     return repr((files, entry.text, entry.start, entry.end, entry.audio_track))
 
 
-def _stamp(path: Path | Far | None) -> tuple[object, ...]:
+def stamp_of(path: Path | Far | None) -> tuple[object, ...]:
+    """Give what can be known of a file without reading it, by which a change is noticed."""
     if path is None:
         return ()
     if isinstance(path, Far):

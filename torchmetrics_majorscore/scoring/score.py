@@ -11,8 +11,9 @@ from torch import Tensor
 from torchmetrics_majorscore.functional import pair_similarities, select_pairs
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.media import Entry
+from torchmetrics_majorscore.scoring.batches import batches
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
-from torchmetrics_majorscore.scoring.encode import ClipEncoder, Encoded, EncodeOptions, batches
+from torchmetrics_majorscore.scoring.encode import ClipEncoder, Encoded, EncodeOptions
 from torchmetrics_majorscore.scoring.read import read_ahead, source_of
 from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.read import is_seeded

@@ -7,7 +7,7 @@ from typing import Any
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.media.tars import read_tar
 from torchmetrics_majorscore.media.url import Url
-from torchmetrics_majorscore.scoring.read import source_of
+from torchmetrics_majorscore.scoring.read import source_of, stamp_of
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions, find_finished, score_into
 from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.read import is_seeded
@@ -44,7 +44,12 @@ def score_tars(
     own = shard.of(tars) if shard else tars
     path = shard.table(output) if shard else output
     names = [Path(str(tar)).name for tar in tars]
-    mark = {"shard": str(shard), "manifest": digest(*names), "of": len(tars), "sources": digest(*map(_stamp, own))}
+    mark = {
+        "shard": str(shard),
+        "manifest": digest(*names),
+        "of": len(tars),
+        "sources": digest(*(repr(stamp_of(tar)) for tar in own)),
+    }
     check_table(path)
     with claim(path):
         scorer = ClipScorer(options)
@@ -68,10 +73,3 @@ def _wanted(
                 yield entry
             else:
                 on_row()
-
-
-def _stamp(tar: Path | Url) -> str:
-    if isinstance(tar, Url) or not tar.exists():
-        return str(tar)
-    status = tar.stat()
-    return repr((tar.name, status.st_size, status.st_mtime_ns))

@@ -14,6 +14,7 @@ from torchmetrics_majorscore.media import open_clip
 from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.watching import Watching
 from torchmetrics_majorscore.networks.synchrony import SharedSync
+from torchmetrics_majorscore.scoring.batches import REFUSALS
 from torchmetrics_majorscore.scoring.hear import whole_sound
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pictures
 from torchmetrics_majorscore.scoring.read import ReadClip
@@ -58,7 +59,7 @@ class ClipWatcher:
                 continue  # why, is said already
             try:
                 logits[place] = self._watch(clip)
-            except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            except REFUSALS as error:
                 reasons[place].append(f"desync: {error}")
         return {LOGITS: logits}
 

@@ -125,10 +125,8 @@ def _encode(
     modality = ENCODED_AS[name]
     inputs: list[Any] = [i.content if isinstance(i.content, str) else Piece(i.content, 0.0, None) for i in own]
     known = list(dict.fromkeys(inputs))
-    kept, labels = [], []
-    for piece, item in zip(inputs, own, strict=True):
-        kept.append(known.index(piece))
-        labels.append(item.label)
+    places = {piece: place for place, piece in enumerate(known)}
+    kept, labels = [places[piece] for piece in inputs], [item.label for item in own]
     path = output / "embeddings" / f"{split}_{name}.safetensors"
     key = rows_key(backbone, modality, known)
     rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, modality, known))
