@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 import wave
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from commands import run  # noqa: E402
 from test_watching import Counting  # noqa: E402
 from vectors import random  # noqa: E402
 
-from torchmetrics_majorscore import DeSync, load_encoder  # noqa: E402
+from torchmetrics_majorscore import DeSync, OnsetScores, load_encoder  # noqa: E402
 from torchmetrics_majorscore.encoders.resize import prepare_frames  # noqa: E402
 from torchmetrics_majorscore.functional import frechet_distance, inception_score, kl_divergence  # noqa: E402
 from torchmetrics_majorscore.media import read_clip, read_frames, read_manifest  # noqa: E402
@@ -227,10 +228,26 @@ def test_the_command_needs_no_weights(world, tmp_path, capsys, monkeypatch):
     assert any(line.startswith("| noisy | ") for line in lines)
     assert "1 generated clips have no reference, e.g. 'stranger'." in lines
     assert any(line.startswith("signature: frechetdistance|enc:c-mcr-tiny@") for line in lines)
-    code, output, _ = run(capsys, "evaluate", world / "generated", *reference, *TINY, "--format", "latex", "--json")
+    options = (*TINY, "--onsets", "strict", "--format", "latex", "--json", "-o", "with_onsets.csv")
+    code, output, _ = run(capsys, "evaluate", world / "generated", *reference, *options)
     record = json.loads(output)
     assert record["unpaired"] == ["stranger"]
     assert record["columns"]["kl_zero_shot"]["n"] == COUNT - 1
+    sides = [read_manifest(world / name) for name in ("generated", "real/manifest.csv")]
+    own, real = ({clip.id: clip for clip in side} for side in sides)
+    metric = OnsetScores(sample_rate=48_000)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The inputs of sample")  # one is half as long
+        for clip_id in own.keys() & real.keys():
+            metric.update(
+                audio=mix(read_clip(None, own[clip_id].audio).waveform)[None],
+                target_audio=mix(read_clip(real[clip_id].video).waveform)[None],
+                ids=[clip_id],
+            )
+    for name, value in metric.compute().items():
+        assert 0 < record["columns"][name]["value"] == pytest.approx(value.item(), abs=1e-6)
+        assert record["columns"][name]["signature"] == metric.signature
+    assert record["columns"]["onset_f1"]["n"] == COUNT - 1
     assert load_encoder("c-mcr-tiny").name in record["signature"]
 
 

@@ -163,3 +163,86 @@ def test_samples_without_true_onsets_and_refused_batches():
     with pytest.warns(UserWarning, match="1 of 2 samples have no value for some onset score"):
         assert metric.compute()["onset_accuracy"].item() == pytest.approx(onset_scores(*SAMPLES[0]).accuracy)
     assert OnsetScores("mmaudio").signature.startswith("onsetscores|enc:given|protocol:mmaudio|tolerance:0.3|v:")
+
+
+# Raw sounds
+
+SOUNDS = {name: track(times) for name, (times, _, _) in CASES.items()}
+
+
+@pytest.mark.parametrize("protocol", ["strict", "mmaudio"])
+def test_raw_sounds_are_as_good_as_detections(protocol, tmp_path):
+    names, found = list(SOUNDS), [detect_onsets(sound, protocol=protocol) for sound in SOUNDS.values()]
+    detected = OnsetScores(protocol)
+    detected.update(found, [TRUE] * len(names), ids=names)
+    metric = OnsetScores(protocol, sample_rate=22_050, cache_conditions=tmp_path / "memory.sqlite")
+    with pytest.warns(UserWarning, match=r"\(id 'silence'\) is silent; it is scored"):
+        metric.update(audio=list(SOUNDS.values()), target=[TRUE] * len(names), ids=names)
+    assert torch.equal(metric.rows()["f1"], detected.rows()["f1"])
+    assert metric.compute() == detected.compute()
+    assert f"|enc:onsets-{protocol}{':8s' if protocol == 'mmaudio' else ''}|" in metric.signature
+    # References are sounds, then known by id.
+    metric.reset()
+    metric.update(audio=SOUNDS["all"][None], target_audio=SOUNDS["first four"][None], ids=["a"])
+    against = metric.compute()
+    assert against["onset_accuracy"] == 1
+    assert protocol == "mmaudio" or against["onset_f1"].item() == pytest.approx(2 * 4 / (8 + 4))
+    again = OnsetScores(protocol, sample_rate=22_050, cache_conditions=tmp_path / "memory.sqlite")
+    again.update(audio=SOUNDS["all"][None], ids=["a"])
+    assert again.compute() == against
+
+
+def test_onsets_behind_eight_seconds_count_in_strict_alone():
+    late = torch.cat([SOUNDS["all"], SOUNDS["first"]])  # one more at 8.5 s
+    true = torch.cat([TRUE, TRUE[:1] + 8])
+    for protocol, number in (("strict", 9), ("mmaudio", 8)):
+        metric = OnsetScores(protocol, sample_rate=22_050)
+        metric.update(audio=late[None], target=[true[:8]])
+        assert metric.compute()["onset_f1"].item() == pytest.approx(16 / (8 + number))
+        metric.reset()
+        metric.update(audio=SOUNDS["all"][None], target=[true])
+        assert metric.compute()["onset_accuracy"].item() == pytest.approx(8 / number)
+
+
+def test_any_rate_is_resampled_and_a_missing_sound_has_no_value():
+    metric = OnsetScores(sample_rate=44_100)
+    sound = torch.zeros(2, 88_200)
+    sound[:, 44_100:44_300] = 0.5
+    metric.update(audio=sound[:1], target=[torch.tensor([1.02])])
+    assert metric.compute()["onset_f1"] == 1
+    with pytest.warns(UserWarning, match="audio of sample 0"):
+        metric.update(audio=[None, sound[0]], target_audio=sound)
+    with pytest.warns(UserWarning, match="1 of 3 samples have no value"):
+        assert metric.compute()["onset_f1"] == 1
+    metric.update(audio=[], target_audio=[])
+    assert len(metric.rows()["id"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: OnsetScores().update(audio=torch.ones(1, 9), target=[TRUE]), "Expected OnsetScores(sample_rate=...)"),
+        (lambda: OnsetScores(sample_rate=22_050).update(), "Expected either preds or audio, got none."),
+        (lambda: OnsetScores(sample_rate=22_050).update(audio=torch.ones(1, 9)), "Expected audio and target_audio for"),
+        (
+            lambda: OnsetScores(sample_rate=22_050).update([], audio=torch.ones(1, 9), target=[TRUE]),
+            "Expected either preds or audio, got preds.",
+        ),
+        (
+            lambda: OnsetScores(sample_rate=9_000).update(
+                audio=torch.ones(1, 9), target=[TRUE], target_audio=torch.ones(1, 9)
+            ),
+            "Expected either target or target_audio, got both.",
+        ),
+        (
+            lambda: OnsetScores(sample_rate=22_050).update(audio=torch.rand(1, 9000), target=[TRUE, TRUE]),
+            "Expected as many sounds in preds and target, got 1 and 2.",
+        ),
+        (lambda: OnsetScores(sample_rate=22_050, network="mine"), "Expected no network beside sample_rate"),
+    ],
+)
+def test_raw_sounds_that_do_not_fit_are_an_error_in_one_line(call, message):
+    with pytest.raises(ValueError, match="Expected") as error:
+        call()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -10,7 +10,15 @@ from test_networks import Levels
 from test_watching import Counting
 from tiny import RAW, SAMPLE_RATE, CountingEncoder, TinyEncoder, bits, make_samples, take
 
-from torchmetrics_majorscore import DeSync, FrechetDistance, InceptionScore, MAJORScores, PairedKL, V2AMetrics
+from torchmetrics_majorscore import (
+    DeSync,
+    FrechetDistance,
+    InceptionScore,
+    MAJORScores,
+    OnsetScores,
+    PairedKL,
+    V2AMetrics,
+)
 from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.networks import load_network, zero_shot_network
 from torchmetrics_majorscore.networks.synchrony import load_sync
@@ -63,16 +71,17 @@ def test_values_are_those_of_the_single_metrics():
         "fd_levels": FrechetDistance(network=levels, sample_rate=SAMPLE_RATE),
         "kl_levels": PairedKL(network=levels, sample_rate=SAMPLE_RATE),
         "is_levels": InceptionScore(2, network=levels, sample_rate=SAMPLE_RATE),
+        "onsets": OnsetScores(sample_rate=SAMPLE_RATE),
         "majors": MAJORScores(TinyEncoder(), **RAW),
     }
     expected = {}
     for name, single in singles.items():
-        known = ("audio", "ids", *(("target_audio",) if name[:2] in ("fd", "kl") else ()))
+        known = ("audio", "ids", *(("target_audio",) if name[:2] in ("fd", "kl", "on") else ()))
         known = ("video", "text", "audio", "ids") if name == "majors" else known
         single.update(**{part: SAMPLES[part] for part in known})
         value = single.compute()
         expected |= as_bits(value if isinstance(value, dict) else {name: value})
-    metrics = make(networks={"levels": Levels()}, splits=2)
+    metrics = make(networks={"levels": Levels()}, splits=2, onsets="strict")
     for rows in ([0, 1, 2, 3], [4, 5, 6, 7, 8]):
         metrics.update(**take(SAMPLES, rows))
     counts = {"fd_joint_n": bits(torch.tensor(float(COUNT))), "fd_levels_n": bits(torch.tensor(float(COUNT)))}

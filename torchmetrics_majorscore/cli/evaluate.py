@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.ending import DONE, NOTHING, PARTLY
@@ -10,8 +10,10 @@ from torchmetrics_majorscore.cli.files import check_file, naming
 from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_format, add_pairs, clips, encoding
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
+from torchmetrics_majorscore.media.url import to_place
 
 if TYPE_CHECKING:
+    from torchmetrics_majorscore.media.url import Url
     from torchmetrics_majorscore.networks import SharedNetwork
     from torchmetrics_majorscore.networks.synchrony import SharedSync
     from torchmetrics_majorscore.scoring.paper_table import Column
@@ -23,16 +25,20 @@ def add_commands(commands: Any) -> None:
     """Register the command."""
     about = "evaluate generated clips against real ones: MAJORScores, FD, KL, IS and more in one table"
     evaluate = commands.add_parser("evaluate", parents=[SAID], help=about)
-    clip = "CSV, TSV or JSONL with id, video, audio, text; or a folder"
-    evaluate.add_argument("manifest", metavar="GENERATED", type=Path, help=f"{clip}, also of sounds alone")
-    evaluate.add_argument("--folder", type=Path, help="folder of the generated clips (default: the manifest's own)")
+    clip = "CSV, TSV, JSONL or Parquet with id, video, audio, text; or a folder; a file, or an address like s3://"
+    evaluate.add_argument("manifest", metavar="GENERATED", type=to_place, help=f"{clip}; also of sounds alone")
+    evaluate.add_argument("--folder", type=to_place, help="folder of the generated clips (default: the manifest's own)")
     real = "the real clips, likewise, with the same ids; their pictures and captions serve generated sounds too"
-    evaluate.add_argument("--reference", metavar="REAL", type=Path, help=real)
-    evaluate.add_argument("--reference-folder", type=Path, help="folder of the real clips (default: as for --folder)")
+    evaluate.add_argument("--reference", metavar="REAL", type=to_place, help=real)
+    evaluate.add_argument(
+        "--reference-folder", type=to_place, help="folder of the real clips (default: as for --folder)"
+    )
     networks = "networks of published columns (default: those whose files are in the folder of weights)"
     evaluate.add_argument("--networks", nargs="*", metavar="NAME", help=networks)
     profile = "how sounds come to these networks; av-benchmark as in its tables (default: %(default)s)"
     evaluate.add_argument("--profile", choices=("default", "av-benchmark"), default="default", help=profile)
+    onsets = "add accuracy, average precision and F1 of the onsets that are heard in both sounds"
+    evaluate.add_argument("--onsets", choices=("strict", "mmaudio"), help=onsets)
     labels = "file with a label in a line for the zero-shot columns (default: VGGSound's 309)"
     evaluate.add_argument("--labels", type=Path, help=labels)
     output = "per-clip table, with .json and embeddings beside it (default: %(default)s)"
@@ -41,7 +47,7 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     clap = "CLAP of the clapscore, which it adds; clap-music is that of av-benchmark (default: as --encoder has it)"
     evaluate.add_argument("--clap", choices=CLAPS, help=clap)
-    evaluate.add_argument("--name", help="of the row to paste (default: that of GENERATED)")
+    evaluate.add_argument("--name", help="of the row to paste (default: that of GENERATED, or of its folder)")
     evaluate.add_argument("--seed", type=int, default=0, help="of the intervals (default: %(default)s)")
     add_encoding(evaluate)
     add_format(evaluate)
@@ -88,10 +94,13 @@ def _networks(
 ) -> tuple[dict[str, "SharedNetwork"], "SharedSync | None", list[str]]:
     """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
+    from torchmetrics_majorscore.networks.onsets import ONSETS, load_onsets
     from torchmetrics_majorscore.networks.synchrony import compares, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
     found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
+    if options.onsets:
+        found[ONSETS] = load_onsets(options.onsets)
     sync, lost = None, []
     bundled = options.weights is None and not os.environ.get("MAJORSCORE_WEIGHTS")
     for name in [*NETWORKS, "synchformer"] if options.networks is None else options.networks:
@@ -120,6 +129,16 @@ def _print(columns: dict[str, "Column"], options: argparse.Namespace, out: Outpu
         for name, c in columns.items()
     ]
     out.table("table", pd.DataFrame(rows).set_index("column"))
-    name = options.name or options.manifest.resolve().stem
-    row = {"model": name} | {column: found.value for column, found in columns.items()}
+    row = {"model": options.name or _name(options.manifest)} | {
+        column: found.value for column, found in columns.items()
+    }
     out.table("row", pd.DataFrame([row]).set_index("model"))
+
+
+def _name(manifest: "Path | Url") -> str:
+    """Name the row of a model: a file that is called as every other is named by its folder."""
+    place = manifest.resolve() if isinstance(manifest, Path) else manifest
+    if isinstance(place, Path) and place.is_dir():
+        return place.name
+    stem = PurePath(place.name).stem
+    return place.parent.name if stem == "manifest" else stem

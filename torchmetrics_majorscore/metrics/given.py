@@ -85,7 +85,8 @@ class GivenMetric(RowMetric):
             what = "logits" if self._uses_logits else "features"
             got = "both" if rows else "none" if not sounds else "raw sounds without network=load_network(...)"
             raise ValueError(f"Expected {what}, or raw sounds and a network that hears them, got {got}.")
-        recall = self._wants_target and TARGET not in sounds and self.hearing.recalls(ids)
+        wanted = TARGET in needed if needed else self._wants_target
+        recall = wanted and TARGET not in sounds and self.hearing.recalls(ids)
         if lost := [name for name in needed if name not in [*sounds, *([TARGET] if recall else [])]]:
             raise ValueError(f"Expected {' and '.join(needed)} for {type(self).__name__}, got no {lost[0]}.")
         quiet = self.nan_strategy == "ignore"

@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import ENCODERS, Encoder, load_encoder
+from torchmetrics_majorscore.functional.onset_detection import Protocol
 from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.metrics.collection import major_members
 from torchmetrics_majorscore.metrics.conditions import as_conditions
@@ -19,6 +20,7 @@ from torchmetrics_majorscore.metrics.given import GivenMetric
 from torchmetrics_majorscore.metrics.hearing import TARGET
 from torchmetrics_majorscore.metrics.inception import InceptionScore
 from torchmetrics_majorscore.metrics.kl import PairedKL
+from torchmetrics_majorscore.metrics.onsets import OnsetScores
 from torchmetrics_majorscore.metrics.options import MetricOptions
 from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
@@ -51,6 +53,8 @@ class V2AMetrics(RowCollection):
         labels: see :func:`.zero_shot_network`.
         scale: see :func:`.zero_shot_network`.
         free: whether the columns of the joint encoder's own pass are wanted.
+        onsets: protocol of ``onset_accuracy``, ``onset_average_precision`` and ``onset_f1`` against the onsets that are
+            detected in the targets, see :class:`.OnsetScores`; None without.
         splits: of the inception scores of ``networks``; ``is_zero_shot`` has one, over all sounds.
         pairs: see :class:`MAJORScores`.
         absolute: see :class:`MAJORScores`.
@@ -79,6 +83,7 @@ class V2AMetrics(RowCollection):
         labels: str | Path | Sequence[str] | None = None,
         scale: float | None = None,
         free: bool = True,
+        onsets: Protocol | None = None,
         splits: int = 10,
         pairs: Pairs = "text",
         absolute: bool = False,
@@ -107,6 +112,8 @@ class V2AMetrics(RowCollection):
             entry = NETWORKS.get(network.portable_key.split("|")[0])
             if entry is None or entry.classes:
                 groups += columns.of_classes(name, network, splits)
+        if onsets is not None:
+            groups += columns.onsets(onsets)
         columns.finish()
         super().__init__(groups, prefix=prefix, postfix=postfix)
         self._say_once()
@@ -198,6 +205,13 @@ class _Columns:
             return [{f"kl_{of}": PairedKL(network=network, **self.options)}, sure]
         self.lost.append(f"kl_{of}")
         return [sure]
+
+    def onsets(self, protocol: Protocol) -> list[dict[str, RowMetric]]:
+        """Give the group of the onset scores, if there are targets."""
+        if self.target:
+            return [{"onsets": OnsetScores(protocol, **self.options)}]
+        self.lost.append("onsets")
+        return []
 
     @property
     def _generated(self) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from torchmetrics_majorscore.functional import kl_divergence
 from torchmetrics_majorscore.functional.desync import CLASSES, desync
-from torchmetrics_majorscore.metrics import DeSync, FrechetDistance, InceptionScore, PairedKL
+from torchmetrics_majorscore.functional.onset_detection import SAMPLE_RATE
+from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
+from torchmetrics_majorscore.metrics import DeSync, FrechetDistance, InceptionScore, OnsetScores, PairedKL
 from torchmetrics_majorscore.networks import NETWORKS, SharedNetwork
+from torchmetrics_majorscore.networks.onsets import ONSETS, as_onsets, protocol_of
 from torchmetrics_majorscore.scoring.encode import Encoded
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
 from torchmetrics_majorscore.scoring.watch import LOGITS
@@ -81,6 +84,8 @@ class PaperTable:
             if f"{name}_logits" in self.own.keys() & self.reals.keys():
                 pair = self.own[f"{name}_logits"], self._of_pairs(f"{name}_logits")
                 self.rows[f"kl_{name}"] = kl_divergence(*pair).tolist()
+        if f"{ONSETS}_features" in self.own.keys() & self.reals.keys():
+            self.rows |= self._onset_rows(options.networks[ONSETS])
         if options.sync is not None:
             nothing = torch.full((len(self.ids), 2 * CLASSES), math.nan)
             self.rows["desync"] = desync(self.own.get(LOGITS, nothing).view(-1, 2, CLASSES)).tolist()
@@ -90,6 +95,8 @@ class PaperTable:
         means = bootstrap_means(list(self.rows.values()), seed=self.seed)
         columns = {name: self._mean(name, mean) for name, mean in zip(self.rows, means, strict=True)}
         for name, network in self.options.networks.items():
+            if name == ONSETS:
+                continue
             paired = network.profile == "av-benchmark" and name == "passt"  # which there is over pairs alone
             if f"{name}_features" in self.own.keys() & self.reals.keys():
                 # What it hears by is CLAP, and not the joint space in which it classifies.
@@ -97,6 +104,19 @@ class PaperTable:
             if f"{name}_logits" in self.own:
                 columns[f"is_{name}"] = self._inception(name, network, paired)
         return columns
+
+    def _onset_rows(self, network: SharedNetwork) -> dict[str, list[float]]:
+        """Score the onsets of clips that have references."""
+        name, protocol = f"{ONSETS}_features", protocol_of(network)
+        sides = [[as_onsets(row.view(-1, 3)) for row in side] for side in (self.own[name], self._of_pairs(name))]
+        scores = [
+            [math.nan] * len(OnsetScore._fields)
+            if own is None or real is None
+            else onset_scores(own, real.times, protocol=protocol)
+            for own, real in zip(*sides, strict=True)
+        ]
+        columns = zip(*scores, strict=True)
+        return {f"onset_{kind}": list(column) for kind, column in zip(OnsetScore._fields, columns, strict=True)}
 
     def _of_pairs(self, name: str) -> Tensor:
         """Give the references of the clips, NaN for one without."""
@@ -144,6 +164,8 @@ class PaperTable:
         """Give every choice that moves a column."""
         if name.startswith("kl_"):
             return PairedKL(network=self.options.networks[name.removeprefix("kl_")]).signature
+        if name.startswith("onset_"):
+            return OnsetScores(protocol_of(self.options.networks[ONSETS]), sample_rate=SAMPLE_RATE).signature
         if name == "desync":
             return DeSync(network=self.options.sync).signature
         kind, encoder, pairs, *rest = self.scorer.signature.split("|")
