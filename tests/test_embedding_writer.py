@@ -116,7 +116,10 @@ def test_a_broken_or_foreign_file_is_one_line_with_its_path(tmp_path):
 def test_signatures_are_not_mixed(tmp_path):
     path = tmp_path / "e.safetensors"
     EmbeddingWriter(path, "enc:x", SOURCES).add(IDS[:1], vectors(1, 0))
-    with pytest.raises(ValueError, match=r"e\.safetensors was written with signature enc:x, now it is enc:y\."):
+    with pytest.raises(
+        ValueError,
+        match=r"e\.safetensors was written with signature enc:x, now it is enc:y; name another file",
+    ):
         EmbeddingWriter(path, "enc:y", SOURCES)
     EmbeddingWriter(path, "enc:x", SOURCES).finish()
     with pytest.raises(ValueError, match="now it is enc:y"):

@@ -48,3 +48,10 @@ def _check(path: Path) -> None:
         raise ValueError(f"Expected a folder for {path}, got a file in its place.") from error
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"Expected an output that can be written, got {path}, which cannot.")
+
+
+def check_signature(path: Path, recorded: str, signature: str) -> None:
+    """Raise ValueError if a file that is to be continued was written with another signature."""
+    if recorded != signature:
+        others = "name another file, or remove this one"
+        raise ValueError(f"{path} was written with signature {recorded}, now it is {signature}; {others}.")

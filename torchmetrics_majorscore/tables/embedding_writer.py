@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from torchmetrics_majorscore.replace import naming
+from torchmetrics_majorscore.tables.claim import check_signature
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings, Vectors
 from torchmetrics_majorscore.tables.source import digest
 
@@ -46,8 +47,7 @@ class EmbeddingWriter:
         if self._growing.exists():
             self._parts += self._read_parts()
         for part in self._parts:
-            if part.signature != signature:
-                raise ValueError(f"{path} was written with signature {part.signature}, now it is {signature}.")
+            check_signature(path, part.signature, signature)
         there = {clip_id: part.sources.get(clip_id) for part in self._parts for clip_id in part.ids}
         self.done = {clip_id for clip_id, source in self._sources.items() if there.get(clip_id) == source}
         self.changed = [clip_id for clip_id in sources if clip_id in there and clip_id not in self.done]

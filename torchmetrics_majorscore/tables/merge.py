@@ -10,7 +10,7 @@ from typing import Any
 
 from torchmetrics_majorscore.media.cells import original
 from torchmetrics_majorscore.replace import replacing
-from torchmetrics_majorscore.tables.claim import claim
+from torchmetrics_majorscore.tables.claim import check_signature, claim
 from torchmetrics_majorscore.tables.parquet import is_parquet, read_summary, write_parquet
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.shard import NAME, Shard, read_mark
@@ -39,9 +39,7 @@ def merge_shards(folder: Path, output: Path) -> dict[str, Any]:
     """
     marks = _read_marks(folder)
     signature = next(iter(marks.values()))["signature"]
-    recorded = _recorded(output)
-    if recorded and recorded != signature:
-        raise ValueError(f"{output} was written with signature {recorded}, now it is {signature}.")
+    check_signature(output, _recorded(output) or signature, signature)
     with claim(output), ExitStack() as opened:
         header, readers = _open(list(marks), opened)
         found = Summary(header[1 : -len(WORDS)])

@@ -10,6 +10,7 @@ from typing import Any
 
 from torchmetrics_majorscore.media.cells import neutral, original
 from torchmetrics_majorscore.replace import naming, replacing
+from torchmetrics_majorscore.tables.claim import check_signature
 from torchmetrics_majorscore.tables.source import digest
 from torchmetrics_majorscore.tables.summary import Summary
 
@@ -132,8 +133,7 @@ class ScoreTable:
     def _keep(self, whole: str, recorded: str, retry_failed: bool) -> None:
         """Keep the finished rows of a file that may still be used, and write it again if that drops some."""
         rows = parse_rows(whole, self.path)
-        if recorded and recorded != self.signature:
-            raise ValueError(f"{self.path} was written with signature {recorded}, now it is {self.signature}.")
+        check_signature(self.path, recorded or self.signature, self.signature)
         if len(rows[-1]) < len(rows[0]):
             rows.pop()  # cut off inside an id of several lines
         if rows[0] != self._header or any(len(row) != len(self._header) for row in rows):
