@@ -98,7 +98,9 @@ def _networks(
     from torchmetrics_majorscore.networks.synchrony import compares, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
-    found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
+    found: dict[str, SharedNetwork] = {}
+    if {"text", "audio"} <= set(encoder.modalities):
+        found["zero_shot"] = zero_shot_network(encoder, options.labels)
     if options.onsets:
         found[ONSETS] = load_onsets(options.onsets)
     sync, lost = None, []
