@@ -8,6 +8,8 @@ A local folder takes the public files under their public names:
 ``clap-music``       ``music_speech_audioset_epoch_15_esc_89.98.safetensors`` or ``.pt`` (laion_clap)
 ``clap-audioset``    ``630k-audioset-fusion-best.safetensors`` or ``.pt`` (laion_clap)
 ``any-clap``         ``clap``, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
+``clap:CHECKPOINT``  ``CHECKPOINT.safetensors`` or ``CHECKPOINT.pt`` (laion_clap)
+``clip:NAME/TAG``    ``NAME-TAG/open_clip_model.safetensors`` or ``NAME-TAG/open_clip_pytorch_model.bin`` (open_clip)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
@@ -27,7 +29,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, download, file_sha256
+from torchmetrics_majorscore.encoders.download import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    download,
+    file_sha256,
+    find_checkpoint,
+)
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.replace import replacing
 
@@ -54,7 +62,13 @@ class Weights:
 
     def path(self, file: str) -> Path:
         """Return the path of a checkpoint, downloading it if it is not in a local folder."""
-        return self.files[file] if self.folder else download(CHECKPOINTS[file])
+        if self.folder:
+            return self.files[file]
+        if file.startswith("clip:"):
+            from torchmetrics_majorscore.encoders import any_clip
+
+            return any_clip.download(file.removeprefix("clip:"))
+        return download(CHECKPOINTS[file])
 
     def read(self, file: str) -> dict[str, Tensor]:
         """Read a checkpoint's tensors."""
@@ -77,19 +91,20 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
         FileNotFoundError: the folder or a file in it is missing; the message names all of them.
     """
     weights = weights or bundle or os.environ.get(ENVIRONMENT) or None
-    if own := [file for file in files if file not in CHECKPOINTS and not bundle]:
+    public = {file: checkpoint for file in files if (checkpoint := find_checkpoint(file))}
+    if own := [file for file in files if file not in public and not bundle]:
         if weights is None or str(weights) == "seeded":
             raise FileNotFoundError(
                 f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` writes it, got {weights!r}."
             )
     elif weights is None:
-        return Weights("|".join(CHECKPOINTS[file].revision for file in files))
+        return Weights("|".join(public[file].revision for file in files))
     if str(weights) == "seeded" and not bundle:
         return Weights("seeded", seeded=True)
     folder = Path(weights).expanduser().resolve()
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected weights to be a folder with checkpoints, got {str(weights)!r}.")
-    names = {file: CHECKPOINTS[file].names if file in CHECKPOINTS else (file,) for file in files}
+    names = {file: public[file].names if file in public else (file,) for file in files}
     here = {file: [folder / name for name in names[file] if (folder / name).is_file()] for file in files}
     found = {file: paths[0] for file, paths in here.items() if paths}
     missing = [" or ".join(names[file][:2]) for file in files if file not in found]

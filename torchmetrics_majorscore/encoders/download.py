@@ -59,6 +59,7 @@ CHECKPOINTS = {
     "any-clap": _laion("630k-fusion-best", _LAION),
     "clap-music": _laion("music_speech_audioset_epoch_15_esc_89.98"),
     "clap-audioset": _laion("630k-audioset-fusion-best"),
+    **{f"clap:{name}": _laion(name) for name in _LAION},
     "heads": Checkpoint(
         ("clap_clip.safetensors", "clap_clip.pt"),
         "https://raw.githubusercontent.com/MCR-PEFT/C-MCR",
@@ -104,6 +105,15 @@ CHECKPOINTS = {
         md5="5b2f5594b0730f70e41e549b7c94390c",  # as MMAudio's own downloader expects it
     ),
 }
+
+
+def find_checkpoint(key: str) -> Checkpoint | None:
+    """Give a checkpoint of the table, or that of a network of open_clip; None for a name of a file."""
+    if key.startswith("clip:"):  # open_clip itself downloads it, the newest revision
+        folder = key.removeprefix("clip:").replace("/", "-")
+        names = f"{folder}/open_clip_model.safetensors", f"{folder}/open_clip_pytorch_model.bin"
+        return Checkpoint(names, "open_clip", "newest", names[0])
+    return CHECKPOINTS.get(key)
 
 
 def download(checkpoint: Checkpoint) -> Path:

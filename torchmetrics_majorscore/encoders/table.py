@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders.base import JointEncoder
@@ -30,6 +31,7 @@ class NamedEncoder:
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
         fps: frames that it sees of a second of video.
+        variant: which one of a family, for its loader; "" for an encoder that is none.
     """
 
     load: str
@@ -40,6 +42,7 @@ class NamedEncoder:
     sample_rate: int = 48_000
     frame_size: int | None = None
     fps: float = 1.0
+    variant: str = ""
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -48,9 +51,8 @@ class NamedEncoder:
     def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
         """Build the encoder on the CPU, in float32."""
         module, name = self.load.split(".")
-        load: Callable[[Weights, Pool], JointEncoder]
-        load = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
-        return load(weights, pool)
+        load: Callable[..., JointEncoder] = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
+        return load(weights, pool, self.variant) if self.variant else load(weights, pool)
 
 
 _TINY = ("config.json", "merges.txt.gz")
@@ -80,3 +82,29 @@ ENCODERS = {
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
 }
+
+FAMILIES = {
+    "clip": "clip:NAME or clip:NAME/PRETRAINED of open_clip",
+    "clap": "clap:CHECKPOINT of laion_clap",
+}
+"""What stands in front of a colon, to the names of that family."""
+
+
+def find_encoder(name: str) -> NamedEncoder:
+    """Give the encoder of a name: an entry of :data:`ENCODERS`, or one of a family.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    family, _, variant = name.partition(":")
+    if family == "clip" and variant:
+        return NamedEncoder("any_clip.load", ("video", "text"), (name,), variant=variant)
+    if family == "clap" and name in CHECKPOINTS:
+        return NamedEncoder("clap.load_variant", ("text", "audio"), (name, *_ROBERTA), variant=variant)
+    if family == "clap" and variant:
+        known = ", ".join(key.partition(":")[2] for key in CHECKPOINTS if key.startswith("clap:"))
+        raise ValueError(f"Expected a checkpoint of laion_clap after 'clap:', one of {known}, got {variant!r}.")
+    if name not in ENCODERS:
+        known = f"{', '.join(ENCODERS)}, {', '.join(FAMILIES.values())}"
+        raise ValueError(f"Expected encoder to be one of {known}, or an encoder object, got {name!r}.")
+    return ENCODERS[name]
