@@ -39,7 +39,13 @@ NETWORKS = {
         _slpcfg(),
     ),
 }
-SIZES = [(61, 80), (83, 48), (30, 41), (48, 48), (64, 101)]  # Pillow 13 squashes some tall pictures column by column first; a byte then differs by one
+SIZES = [
+    (61, 80),
+    (83, 48),
+    (30, 41),
+    (48, 48),
+    (64, 101),
+]  # Pillow 13 squashes some tall pictures column by column first; a byte then differs by one
 
 
 @pytest.fixture(scope="module")

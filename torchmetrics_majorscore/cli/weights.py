@@ -24,7 +24,8 @@ def _add_weights(commands: Any) -> None:
     convert = commands.add_parser("convert", parents=[SAID], help=about)
     convert.add_argument("checkpoints", type=Path, nargs="+", help=".pt files")
     convert.set_defaults(run=_convert)
-    verify = commands.add_parser("verify", parents=[SAID], help="compare with the table in the C-MCR README")
+    verify = commands.add_parser("verify", parents=[SAID], help="compare with the table in the model's README")
+    verify.add_argument("--encoder", choices=("c-mcr", "ex-mcr"), default="c-mcr", help="(default: %(default)s)")
     verify.add_argument("--weights", help="folder of checkpoints (default: download)")
     verify.add_argument("--samples", type=Path, help="folder with the three images and sounds (default: download)")
     verify.set_defaults(run=_verify)
@@ -56,7 +57,7 @@ def _verify(options: argparse.Namespace, out: Output) -> int:
         from torchmetrics_majorscore.scoring.verify import TOLERANCE, verify_weights
 
     with stage("encoding the samples"):
-        results = verify_weights(options.weights, options.samples)
+        results = verify_weights(options.weights, options.samples, options.encoder)
     for name, (ours, difference) in results.items():
         rows = " | ".join(" ".join(f"{value:.4f}" for value in row) for row in ours.tolist())
         out.result(f"{name}: {rows}   largest difference {difference:.4f}")

@@ -11,6 +11,8 @@ A local folder takes the public files under their public names:
 ``clap:CHECKPOINT``  ``CHECKPOINT.safetensors`` or ``CHECKPOINT.pt`` (laion_clap)
 ``clip:NAME/TAG``    ``NAME-TAG/open_clip_model.safetensors`` or ``NAME-TAG/open_clip_pytorch_model.bin`` (open_clip)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
+``ex-head``          ``ex_clap.safetensors`` or ``ex_clap.pt`` (Ex-MCR)
+``wav2clip``         ``Wav2CLIP.safetensors`` or ``Wav2CLIP.pt`` (Wav2CLIP)
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)

@@ -46,7 +46,7 @@ def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
 
 
 # The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
-# of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
+# of VGGish, of PaSST and of Wav2CLIP are not pinned: they could not be looked up when this was written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -66,6 +66,19 @@ CHECKPOINTS = {
         "038dec166e6f7a1900b383040f9265c05cf8dcfd",
         "checkpoints/clap_clip.pt",
         git_blob="61099f73eabf34a1f8da2ab11ffdd87db95b20b3",
+    ),
+    "ex-head": Checkpoint(
+        ("ex_clap.safetensors", "ex_clap.pt"),
+        "https://raw.githubusercontent.com/MCR-PEFT/Ex-MCR",
+        "0f2baa5cd002b646a002ee0fe045ab05271be487",
+        "checkpoints/ex_clap.pt",
+        git_blob="f85c9a202324d9374c71b032fd9f42a9c818cf87",
+    ),
+    "wav2clip": Checkpoint(
+        ("Wav2CLIP.safetensors", "Wav2CLIP.pt"),
+        "https://github.com/descriptinc/lyrebird-wav2clip/releases/download",
+        "v0.1.0-alpha",
+        "Wav2CLIP.pt",
     ),
     "roberta-vocab": Checkpoint(
         ("roberta-base/vocab.json",),

@@ -39,7 +39,7 @@ class Resizing:
         return size, (first[0], first[1])
 
 
-def prepare_frames(frames: Tensor, target: int, how: Resizing = Resizing()) -> Tensor:  # noqa: B008, it is frozen
+def prepare_frames(frames: Tensor, target: int, how: Resizing = Resizing()) -> Tensor:
     """Bring frames to squares of ``target``: the short side by an antialiased bicubic filter, and the centre cropped.
 
     PIL filters rows, rounds to 8 bits, filters columns and rounds again, with whole numbers as weights. Sums of whole

@@ -62,6 +62,16 @@ ENCODERS = {
     "c-mcr": NamedEncoder(
         "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
     ),
+    "ex-mcr": NamedEncoder(
+        "ex_mcr.load",
+        ("video", "text", "audio"),
+        ("clip", "clap", "ex-head"),
+        baseline=("clip", "clap"),
+        frame_size=224,
+    ),
+    "wav2clip": NamedEncoder(
+        "wav2clip.load", ("video", "text", "audio"), ("clip", "wav2clip"), sample_rate=16_000, frame_size=224
+    ),
     "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
     "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA)),
     "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA)),
