@@ -13,7 +13,7 @@ from torchmetrics_majorscore.encoders import load_encoder
 
 open_clip = pytest.importorskip("open_clip")
 transformers = pytest.importorskip("transformers")
-from open_clip.pretrained import _PRETRAINED, _apcfg, _mccfg, _pcfg, _slpcfg
+from open_clip.pretrained import _PRETRAINED, _apcfg, _mccfg, _pcfg, _slpcfg  # noqa: E402
 
 TEXTS = ["a dog barks", "Rain, on a roof!", "a bell"]
 VISION = {"image_size": 48, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}

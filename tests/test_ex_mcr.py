@@ -8,8 +8,8 @@ from torchmetrics_majorscore.encoders import clap, clip, ex_mcr, load_encoder
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 from torchmetrics_majorscore.scoring.verify import EXPECTED
 
-# The first values of the original's head, Ex_MCR_Head of MCR-PEFT/Ex-MCR@0f2baa5, with the seeded weights and the seeded
-# unit vector of the test; made with torch 2.15.0.
+# The first values that the original's head, Ex_MCR_Head of MCR-PEFT/Ex-MCR@0f2baa5, makes with the seeded weights of
+# the seeded unit vector below; made with torch 2.15.0.
 GOLDEN = [-0.0362937, -0.0258403, 0.0543044, 0.0119869, 0.009393, -0.0230654]
 
 

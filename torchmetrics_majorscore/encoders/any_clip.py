@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import CLIP, TEXTS_PER_CALL, FrameOptions, remark_cut
-from torchmetrics_majorscore.encoders.download import ENVIRONMENT, find_checkpoint
+from torchmetrics_majorscore.encoders.download import ENVIRONMENT
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.resize import Resizing
 from torchmetrics_majorscore.encoders.table import Pool
@@ -112,11 +112,11 @@ def download(variant: str) -> Path:
     try:
         return Path(open_clip.download_pretrained(listed))
     except Exception as error:  # of several libraries
-        home = listed.get("hf_hub") or listed.get("url")
+        home, folder = listed.get("hf_hub") or listed.get("url"), variant.replace("/", "-")
         raise FileNotFoundError(
             f"The checkpoint {tag} of {name} is not on this machine and could not be downloaded from {home} "
-            f"({type(error).__name__}). Without a network, put it as {find_checkpoint(f'clip:{variant}').names[0]} into a "
-            f"folder and name the folder with weights=... or {ENVIRONMENT}."
+            f"({type(error).__name__}). Without a network, put it as {folder}/open_clip_model.safetensors into a folder "
+            f"and name that with weights=... or {ENVIRONMENT}."
         ) from error
 
 

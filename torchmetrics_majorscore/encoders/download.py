@@ -121,11 +121,13 @@ CHECKPOINTS = {
 
 
 def find_checkpoint(key: str) -> Checkpoint | None:
-    """Give a checkpoint of the table, or that of a network of open_clip; None for a name of a file."""
+    """Give a checkpoint of the table, that of a network of open_clip or of PE-AV; None for a name of a file."""
     if key.startswith("clip:"):  # open_clip itself downloads it, the newest revision
         folder = key.removeprefix("clip:").replace("/", "-")
         names = f"{folder}/open_clip_model.safetensors", f"{folder}/open_clip_pytorch_model.bin"
         return Checkpoint(names, "open_clip", "newest", names[0])
+    if key.startswith("pe-av-"):  # a folder of the hub, known by its configuration
+        return Checkpoint((f"{key}/config.json",), f"facebook/{key}", "main", "config.json")
     return CHECKPOINTS.get(key)
 
 

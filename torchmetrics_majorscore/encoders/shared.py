@@ -32,6 +32,7 @@ class SharedEncoder(Handle[JointEncoder]):
         frame_size: see :class:`.NamedEncoder`.
         shapes: see :class:`.JointEncoder`.
         fps: see :class:`.JointEncoder`.
+        per_pair: see :class:`.JointEncoder`.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -49,6 +50,7 @@ class SharedEncoder(Handle[JointEncoder]):
         frame_size: int | None = None,
         shapes: Mapping[str, Shape] | None = None,
         fps: float = 1.0,
+        per_pair: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
@@ -57,6 +59,16 @@ class SharedEncoder(Handle[JointEncoder]):
         self.frame_size = frame_size
         self.shapes = shapes or {}
         self.fps = fps
+        self.per_pair = per_pair or {}
+
+    def views(self, modality: str) -> list[str]:
+        """Name the embeddings of a modality: itself, or one like ``text_for_audio`` for each partner."""
+        return [f"{modality}_for_{partner}" for partner in self.per_pair.get(modality, ())] or [modality]
+
+    def split(self, modality: str, rows: Tensor) -> dict[str, Tensor]:
+        """Give what :meth:`encode` gave of a modality by the names of :meth:`views`, each (B, D)."""
+        views = self.views(modality)
+        return dict(zip(views, rows.chunk(len(views), dim=-1), strict=True))
 
     def encode(
         self,
@@ -79,7 +91,8 @@ class SharedEncoder(Handle[JointEncoder]):
             key: what the batch follows from, see :func:`.content_key`; None for that of the batch itself.
 
         Returns:
-            Embeddings, float32, (B, D).
+            Embeddings, float32, (B, D); side by side, (B, P D), where there is one for each of P partners, see
+            :meth:`split`.
 
         Raises:
             ValueError: the encoder returned something else than B rows.
@@ -245,6 +258,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         precision,
         entry.frame_size,
         fps=entry.fps,
+        per_pair=entry.per_pair,
     )
 
 
@@ -274,4 +288,7 @@ def _by_object(encoder: Any) -> SharedEncoder:
     kept, key, portable_key = freeze(encoder)
     rate, modalities = getattr(kept, "sample_rate", 0), tuple(kept.modalities)
     fps = getattr(kept, "fps", 1.0)
-    return SharedEncoder(key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes), fps=fps)
+    per_pair = dict(getattr(kept, "per_pair", {}))
+    return SharedEncoder(
+        key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes), fps=fps, per_pair=per_pair
+    )

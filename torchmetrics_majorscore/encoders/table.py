@@ -1,7 +1,7 @@
 """The encoders that are known by name. Importing this module loads no network library."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +31,7 @@ class NamedEncoder:
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
         fps: frames that it sees of a second of video.
+        per_pair: see :class:`.JointEncoder`.
         variant: which one of a family, for its loader; "" for an encoder that is none.
     """
 
@@ -42,6 +43,7 @@ class NamedEncoder:
     sample_rate: int = 48_000
     frame_size: int | None = None
     fps: float = 1.0
+    per_pair: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variant: str = ""
 
     def find_weights(self, weights: str | Path | None) -> Weights:
@@ -55,6 +57,8 @@ class NamedEncoder:
         return load(weights, pool, self.variant) if self.variant else load(weights, pool)
 
 
+PE_AV_FPS = 25.0
+"""PE-AV sees every frame, or 16 of all; its sounds have 25 positions a second."""
 _TINY = ("config.json", "merges.txt.gz")
 _ROBERTA = ("roberta-vocab", "roberta-merges")
 
@@ -72,6 +76,18 @@ ENCODERS = {
     "wav2clip": NamedEncoder(
         "wav2clip.load", ("video", "text", "audio"), ("clip", "wav2clip"), sample_rate=16_000, frame_size=224
     ),
+    **{
+        f"pe-av-{size}{seen}": NamedEncoder(
+            "pe_av.load",
+            ("video", "text", "audio"),
+            (f"pe-av-{size}{seen}",),
+            fps=PE_AV_FPS,
+            per_pair={"text": ("video", "audio")},
+            variant=f"pe-av-{size}{seen}",
+        )
+        for size in ("small", "base", "large")
+        for seen in ("", "-16-frame")
+    },
     "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
     "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA)),
     "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA)),

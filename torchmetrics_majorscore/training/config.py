@@ -192,7 +192,10 @@ def read_encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedE
         )
     weights = entry.get("weights")
     folder_or_none = weights if weights in (None, "seeded") else read_path(weights, folder)
-    return load_encoder(named, weights=folder_or_none)
+    encoder = load_encoder(named, weights=folder_or_none)
+    if encoder.per_pair or encoder.fps != 1:
+        raise ValueError(f"Expected an encoder with one embedding of each modality and frames at 1 fps, got {named!r}.")
+    return encoder
 
 
 def read_path(value: Any, folder: Path) -> Path:
