@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from signals import encode, picture, sound
+from signals import CPU, encode, picture, sound
 from torch.nn.functional import normalize
 
 from torchmetrics_majorscore import FairScore, MAJORScore

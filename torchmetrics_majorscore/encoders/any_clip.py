@@ -115,8 +115,8 @@ def download(variant: str) -> Path:
         home, folder = listed.get("hf_hub") or listed.get("url"), variant.replace("/", "-")
         raise FileNotFoundError(
             f"The checkpoint {tag} of {name} is not on this machine and could not be downloaded from {home} "
-            f"({type(error).__name__}). Without a network, put it as {folder}/open_clip_model.safetensors into a folder "
-            f"and name that with weights=... or {ENVIRONMENT}."
+            f"({type(error).__name__}). Without a network, put it as {folder}/open_clip_model.safetensors into a "
+            f"folder and name that with weights=... or {ENVIRONMENT}."
         ) from error
 
 
