@@ -31,6 +31,7 @@ class NamedEncoder:
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
         fps: frames that it sees of a second of video.
+        dimension: of its embeddings; None if its weights say.
         per_pair: see :class:`.JointEncoder`.
         variant: which one of a family, for its loader; "" for an encoder that is none.
     """
@@ -43,6 +44,7 @@ class NamedEncoder:
     sample_rate: int = 48_000
     frame_size: int | None = None
     fps: float = 1.0
+    dimension: int | None = None
     per_pair: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variant: str = ""
 
@@ -64,7 +66,12 @@ _ROBERTA = ("roberta-vocab", "roberta-merges")
 
 ENCODERS = {
     "c-mcr": NamedEncoder(
-        "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
+        "cmcr.load",
+        ("video", "text", "audio"),
+        ("clip", "clap", "heads"),
+        baseline=("clip", "clap"),
+        frame_size=224,
+        dimension=512,
     ),
     "ex-mcr": NamedEncoder(
         "ex_mcr.load",
@@ -72,9 +79,16 @@ ENCODERS = {
         ("clip", "clap", "ex-head"),
         baseline=("clip", "clap"),
         frame_size=224,
+        dimension=512,
     ),
     "wav2clip": NamedEncoder(
-        "wav2clip.load", ("video", "text", "audio"), ("clip", "wav2clip"), sample_rate=16_000, frame_size=224
+        "wav2clip.load",
+        ("video", "text", "audio"),
+        ("clip", "wav2clip"),
+        baseline=("clip", "clap"),
+        sample_rate=16_000,
+        frame_size=224,
+        dimension=512,
     ),
     **{
         f"pe-av-{size}{seen}": NamedEncoder(
@@ -82,22 +96,24 @@ ENCODERS = {
             ("video", "text", "audio"),
             (f"pe-av-{size}{seen}",),
             fps=PE_AV_FPS,
+            dimension=1024,
             per_pair={"text": ("video", "audio")},
             variant=f"pe-av-{size}{seen}",
         )
         for size in ("small", "base", "large")
         for seen in ("", "-16-frame")
     },
-    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
-    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA)),
-    "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA)),
-    "clap-audioset": NamedEncoder("clap.load_audioset", ("text", "audio"), ("clap-audioset", *_ROBERTA)),
+    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224, dimension=512),
+    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA), dimension=512),
+    "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA), dimension=512),
+    "clap-audioset": NamedEncoder("clap.load_audioset", ("text", "audio"), ("clap-audioset", *_ROBERTA), dimension=512),
     "c-mcr-tiny": NamedEncoder(
         "tiny.load",
         ("video", "text", "audio"),
         (*_TINY, "clip.safetensors", "clap.safetensors", "heads"),
         BUNDLE,
         ("clip-tiny", "clap-tiny"),
+        dimension=128,
     ),
     "late-fusion": NamedEncoder(
         "late_fusion.load",
@@ -105,8 +121,41 @@ ENCODERS = {
         ("late_fusion.safetensors", "motion.safetensors"),
         fps=8.0,
     ),
-    "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
-    "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
+    "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE, dimension=128),
+    "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE, dimension=128),
+}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What is known of a model whose module the user brings, since the package may not, or need not, load it.
+
+    Args:
+        home: module and name of the class that takes the module.
+        modalities: the names of its modalities.
+        dimension: of its embeddings.
+        licence: of the public weights.
+        megabytes: of the public weights.
+        address: where they are.
+    """
+
+    home: str
+    modalities: tuple[str, ...]
+    dimension: int
+    licence: str
+    megabytes: float
+    address: str
+
+
+ADAPTERS = {
+    "imagebind": Adapter(
+        "imagebind.ImageBind",
+        ("video", "text", "audio"),
+        1024,
+        "CC-BY-NC-SA-4.0",
+        4803,
+        "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+    ),
 }
 
 FAMILIES = {
@@ -126,7 +175,7 @@ def find_encoder(name: str) -> NamedEncoder:
     if family == "clip" and variant:
         return NamedEncoder("any_clip.load", ("video", "text"), (name,), variant=variant)
     if family == "clap" and name in CHECKPOINTS:
-        return NamedEncoder("clap.load_variant", ("text", "audio"), (name, *_ROBERTA), variant=variant)
+        return NamedEncoder("clap.load_variant", ("text", "audio"), (name, *_ROBERTA), dimension=512, variant=variant)
     if family == "clap" and variant:
         known = ", ".join(key.partition(":")[2] for key in CHECKPOINTS if key.startswith("clap:"))
         raise ValueError(f"Expected a checkpoint of laion_clap after 'clap:', one of {known}, got {variant!r}.")
