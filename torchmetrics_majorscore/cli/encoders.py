@@ -9,7 +9,7 @@ from torchmetrics_majorscore.cli.ending import DONE
 from torchmetrics_majorscore.cli.options import SAID, add_format
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.encoders.inventory import File, list_files
-from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS, Adapter, NamedEncoder
+from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS, FAMILIES, Adapter, NamedEncoder, find_encoder
 from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.networks.table import NETWORKS, SYNCHFORMER, NamedNetwork
 
@@ -34,7 +34,7 @@ def find_entry(name: str) -> NamedEncoder | NamedNetwork:
     """
     if name in ADAPTERS:
         raise ValueError(f"Expected something with files to load, got {name!r}: {_brought(ADAPTERS[name])}")
-    found = ENCODERS.get(name) or ALL_NETWORKS.get(name)
+    found = find_encoder(name) if ":" in name else ENCODERS.get(name) or ALL_NETWORKS.get(name)
     if found is None:
         raise ValueError(f"Expected one of {', '.join([*ENCODERS, *ALL_NETWORKS, *ADAPTERS])}, got {name!r}.")
     return found
@@ -65,6 +65,7 @@ def _encoders(options: argparse.Namespace, out: Output) -> int:
     for title, rows in (("encoders", encoders), ("networks", networks)):
         frame = pd.DataFrame(rows).set_index("name")
         out.table(title, frame.astype({column: kind for column, kind in whole.items() if column in frame}))
+    out.notes(f"Also {' and '.join(FAMILIES.values())}.")
     out.notes("`majorscore encoders NAME` lists the files of one, `majorscore weights get NAME` downloads them.")
     return DONE
 

@@ -10,6 +10,7 @@ A folder of weights has ``open_clip_model.safetensors`` or ``open_clip_pytorch_m
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import CLIP, TEXTS_PER_CALL, FrameOptions, remark_cut
-from torchmetrics_majorscore.encoders.download import ENVIRONMENT
+from torchmetrics_majorscore.encoders.download import Checkpoint, download, find_checkpoint
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.resize import Resizing
 from torchmetrics_majorscore.encoders.table import Pool
@@ -97,27 +98,41 @@ def load(weights: Weights, pool: Pool, variant: str) -> AnyCLIP:
     return encoder
 
 
-def download(variant: str) -> Path:
-    """Download a checkpoint as open_clip does: the newest revision, whose digest then stands in the encoder's name.
+def public_checkpoints(variant: str) -> list[Checkpoint]:
+    """Give the checkpoint that open_clip lists for a network: of a repository that has several, preferred first.
+
+    Raises:
+        ValueError: there is no network or no checkpoint of that name.
+    """
+    name, tag, listed = _find(variant)
+    if not tag:
+        raise ValueError(f"Expected a network with public weights, or weights=FOLDER, got {name}.")
+    known = find_checkpoint(f"clip:{variant}") or Checkpoint((), "", "", "")
+    if not listed.get("hf_hub"):
+        repo, revision, file = listed["url"].rsplit("/", 2)
+        return [replace(known, repo=repo, revision=revision, filename=file)]
+    repo, _, file = listed["hf_hub"].rpartition("/")
+    return [replace(known, repo=repo, filename=one) for one in ([file] if file else map(_last, known.names))]
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def download_public(variant: str) -> Path:
+    """Download the checkpoint of a network: the newest revision, whose digest then stands in the encoder's name.
 
     Raises:
         ValueError: there is none of that name.
         FileNotFoundError: it is not on this machine and cannot be downloaded.
     """
-    import open_clip
-
-    name, tag, listed = _find(variant)
-    if not tag:
-        raise ValueError(f"Expected a network with public weights, or weights=FOLDER, got {name}.")
-    try:
-        return Path(open_clip.download_pretrained(listed))
-    except Exception as error:  # of several libraries
-        home, folder = listed.get("hf_hub") or listed.get("url"), variant.replace("/", "-")
-        raise FileNotFoundError(
-            f"The checkpoint {tag} of {name} is not on this machine and could not be downloaded from {home} "
-            f"({type(error).__name__}). Without a network, put it as {folder}/open_clip_model.safetensors into a "
-            f"folder and name that with weights=... or {ENVIRONMENT}."
-        ) from error
+    *others, last = public_checkpoints(variant)
+    for checkpoint in others:
+        try:
+            return download(checkpoint)
+        except FileNotFoundError:  # older repositories have the last one alone
+            continue
+    return download(last)
 
 
 def _find(variant: str) -> tuple[str, str, dict[str, Any]]:

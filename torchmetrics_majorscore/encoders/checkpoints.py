@@ -10,7 +10,7 @@ A local folder takes the public files under their public names:
 ``any-clap``         ``clap``, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
 ``clap:CHECKPOINT``  ``CHECKPOINT.safetensors`` or ``CHECKPOINT.pt`` (laion_clap)
 ``clip:NAME/TAG``    ``NAME-TAG/open_clip_model.safetensors`` or ``NAME-TAG/open_clip_pytorch_model.bin`` (open_clip)
-``pe-av-*``          ``pe-av-*/config.json`` with the other files of that folder of the hub beside it (PE-AV)
+``pe-av-*/*``        ``pe-av-*/config.json``, ``model.safetensors`` and the two files of the tokenizer beside it (PE-AV)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
 ``ex-head``          ``ex_clap.safetensors`` or ``ex_clap.pt`` (Ex-MCR)
 ``wav2clip``         ``Wav2CLIP.safetensors`` or ``Wav2CLIP.pt`` (Wav2CLIP)
@@ -72,11 +72,7 @@ class Weights:
         if file.startswith("clip:"):
             from torchmetrics_majorscore.encoders import any_clip
 
-            return any_clip.download(file.removeprefix("clip:"))
-        if file.startswith("pe-av-"):
-            from torchmetrics_majorscore.encoders import pe_av
-
-            return pe_av.download(file)
+            return any_clip.download_public(file.removeprefix("clip:"))
         return download(CHECKPOINTS[file])
 
     def read(self, file: str) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ class Checkpoint:
     licence: str = ""
     """As its authors state it, by its SPDX name."""
     megabytes: float = 0.0
-    """Of the file, in 10^6 bytes; of those whose size nobody states, from the number of their values."""
+    """Of the file, in 10^6 bytes; of those whose size nobody states, from the number of their values; 0 if unknown."""
     sha256: str | None = None
     git_blob: str | None = None
     md5: str | None = None
@@ -62,6 +62,9 @@ def _laion(name: str, megabytes: float, accepted: tuple[str, ...] = (), sha256: 
     revision = "b3708341862f581175dba5c356a4ebf74a9b6651"
     return Checkpoint(names, "lukewys/laion_clap", revision, f"{name}.pt", "CC0-1.0", megabytes, sha256)
 
+
+PE_AV = [f"pe-av-{size}{seen}" for size in ("small", "base", "large") for seen in ("", "-16-frame")]
+PE_AV_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 # The revision pins the content of a repository. The digests of laion_clap's other files, of the two RoBERTa files, of
 # Cnn14, of VGGish, of PaSST and of Wav2CLIP are not pinned: they could not be looked up when this was written. What a
@@ -111,6 +114,11 @@ CHECKPOINTS = {
         "MIT",
         46.9,
     ),
+    **{
+        f"{name}/{file}": Checkpoint((f"{name}/{file}",), f"facebook/{name}", "main", file, "Apache-2.0")
+        for name in PE_AV
+        for file in PE_AV_FILES
+    },
     "roberta-vocab": Checkpoint(
         ("roberta-base/vocab.json",),
         "FacebookAI/roberta-base",
@@ -164,13 +172,14 @@ CHECKPOINTS = {
 
 
 def find_checkpoint(key: str) -> Checkpoint | None:
-    """Give a checkpoint of the table, that of a network of open_clip or of PE-AV; None for a name of a file."""
-    if key.startswith("clip:"):  # open_clip itself downloads it, the newest revision
+    """Give a checkpoint of the table, or what is known of that of a network of open_clip; None for a name of a file.
+
+    Where open_clip's are, it knows itself, see :func:`.any_clip.public_checkpoints`; loading it takes seconds.
+    """
+    if key.startswith("clip:"):
         folder = key.removeprefix("clip:").replace("/", "-")
         names = f"{folder}/open_clip_model.safetensors", f"{folder}/open_clip_pytorch_model.bin"
-        return Checkpoint(names, "open_clip", "newest", names[0])
-    if key.startswith("pe-av-"):  # a folder of the hub, known by its configuration
-        return Checkpoint((f"{key}/config.json",), f"facebook/{key}", "main", "config.json")
+        return Checkpoint(names, "", "main", "open_clip_model.safetensors", "see its model card")
     return CHECKPOINTS.get(key)
 
 

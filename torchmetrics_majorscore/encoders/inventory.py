@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, find_downloaded
+from torchmetrics_majorscore.encoders.download import ENVIRONMENT, Checkpoint, find_checkpoint, find_downloaded
 
 OURS = "Apache-2.0"
 
@@ -45,8 +45,16 @@ def list_files(files: Sequence[str], weights: str | Path | None = None, bundle: 
     return [_file(key, folder, OURS if bundle and folder == bundle else "") for key in files]
 
 
+def _public(key: str) -> Checkpoint | None:
+    if key.startswith("clip:"):
+        from torchmetrics_majorscore.encoders import any_clip
+
+        return any_clip.public_checkpoints(key.removeprefix("clip:"))[0]
+    return find_checkpoint(key)
+
+
 def _file(key: str, folder: Path | None, licence: str) -> File:
-    checkpoint = CHECKPOINTS.get(key)
+    checkpoint = _public(key)
     names = checkpoint.names if checkpoint else (key,)
     if folder:
         path = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -57,4 +65,4 @@ def _file(key: str, folder: Path | None, licence: str) -> File:
         return File(key if checkpoint is None else path.name if path else names[0], licence, here, path, "")
     public = Path(checkpoint.filename).name
     name = next(name for name in names if Path(name).name == (path.name if path else public))
-    return File(name, checkpoint.licence, here or checkpoint.megabytes, path, checkpoint.address)
+    return File(name, checkpoint.licence, here or checkpoint.megabytes or None, path, checkpoint.address)

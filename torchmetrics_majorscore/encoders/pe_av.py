@@ -19,11 +19,12 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.download import PE_AV_FILES
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.precision import Tower
 from torchmetrics_majorscore.encoders.resize import Resizing, prepare_frames
 from torchmetrics_majorscore.encoders.table import PE_AV_FPS, Pool
-from torchmetrics_majorscore.extras import needs_extra, needs_extras
+from torchmetrics_majorscore.extras import needs_extras
 
 RATE = 48_000
 HOP = 1_920
@@ -151,7 +152,8 @@ def load(weights: Weights, pool: Pool, variant: str) -> PEAV:
     model = _model_class()
     if weights.drawn:
         raise ValueError(f"Expected a weights folder for {variant}, got 'seeded', which has no configuration of it.")
-    folder = weights.path(variant).parent
+    paths = [weights.path(f"{variant}/{file}") for file in PE_AV_FILES]
+    folder = paths[0].parent
     from transformers import AutoTokenizer
 
     with _quiet():
@@ -167,26 +169,6 @@ def load(weights: Weights, pool: Pool, variant: str) -> PEAV:
     encoder = PEAV(network, tokenizer, variant, size, FRAMES if variant.endswith("-16-frame") else None)
     encoder.name = f"{variant}{'-seeded' if weights.seeded else ''}@{state_digest(network)}"
     return encoder
-
-
-def download(variant: str) -> Path:
-    """Download a folder of the hub and give the path of its configuration.
-
-    Raises:
-        FileNotFoundError: it is not on this machine and cannot be downloaded.
-    """
-    needs_extra("huggingface_hub", "cmcr")
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(f"facebook/{variant}", allow_patterns=["*.json", "*.safetensors"])
-    except Exception as error:  # of several libraries
-        raise FileNotFoundError(
-            f"{variant} is not on this machine and could not be downloaded from facebook/{variant} "
-            f"({type(error).__name__}). Without a network, put config.json, model.safetensors and the files of the "
-            f"tokenizer into a folder {variant}, and name the folder that it is in with weights=..."
-        ) from error
-    return Path(folder, "config.json")
 
 
 def write_seeded(folder: Path, config: Any, tokenizer: Any) -> None:

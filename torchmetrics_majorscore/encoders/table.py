@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS, PE_AV, PE_AV_FILES
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders.base import JointEncoder
@@ -91,17 +91,16 @@ ENCODERS = {
         dimension=512,
     ),
     **{
-        f"pe-av-{size}{seen}": NamedEncoder(
+        name: NamedEncoder(
             "pe_av.load",
             ("video", "text", "audio"),
-            (f"pe-av-{size}{seen}",),
+            tuple(f"{name}/{file}" for file in PE_AV_FILES),
             fps=PE_AV_FPS,
             dimension=1024,
             per_pair={"text": ("video", "audio")},
-            variant=f"pe-av-{size}{seen}",
+            variant=name,
         )
-        for size in ("small", "base", "large")
-        for seen in ("", "-16-frame")
+        for name in PE_AV
     },
     "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224, dimension=512),
     "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA), dimension=512),
