@@ -22,7 +22,7 @@ from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.media import ClipStream, read_clip, read_manifest
 from torchmetrics_majorscore.scoring.embed import embed_clips
 from torchmetrics_majorscore.scoring.encode import ClipEncoder
-from torchmetrics_majorscore.scoring.protocol import headline, run_protocol, write_sets
+from torchmetrics_majorscore.scoring.protocol import Protocol, headline, run_protocol, write_sets
 from torchmetrics_majorscore.scoring.score import ScoreOptions
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import read_scores
@@ -43,7 +43,7 @@ def made(count: int = 12) -> ClipEmbeddings:
 
 def test_scores_are_those_of_the_metrics():
     known, labels = made(), [f"class {n % 4}" for n in range(12)]
-    found = run_protocol(known, known.ids, labels, seed=3)
+    found = run_protocol(known, known.ids, labels, Protocol(seed=3))
     assert found.keys() == {"MAJORScore", "CLIPCLAP"}
     for combine in ("sum", "product", "average"):
         metric, baseline = MAJORScore(combine, None), CLIPCLAPScore(combine, None, None)
@@ -53,8 +53,8 @@ def test_scores_are_those_of_the_metrics():
         for name, one in (("MAJORScore", metric), ("CLIPCLAP", baseline)):
             value = one.compute().item()
             assert found[name].means["consistent", combine].value == pytest.approx(value, abs=1e-7)
-    assert run_protocol(known, known.ids, labels, seed=3) == found
-    assert run_protocol(known, known.ids, labels, seed=4) != found
+    assert run_protocol(known, known.ids, labels, Protocol(seed=3)) == found
+    assert run_protocol(known, known.ids, labels, Protocol(seed=4)) != found
 
 
 def test_own_captions_are_told_from_those_of_other_classes():
@@ -124,18 +124,18 @@ def test_values_are_those_of_score(world, tmp_path):
     mean = found["MAJORScore"].means["consistent", "average"].value
     assert mean == pytest.approx(summary["columns"]["majorscore_average"]["mean"], abs=1e-7)
     labels = [str(entry.label) for entry in entries]
-    paths = write_sets(known, known.ids, labels, tmp_path / "sets", seed=1)
+    paths = write_sets(known, known.ids, labels, tmp_path / "sets", Protocol(seed=1))
     values = [read_scores(path)[0] for path in (paths["consistent"], tmp_path / "scores.csv")]
     assert values[0].equals(values[1])
     recorded = [json.loads(path.with_suffix(".json").read_text()) for path in paths.values()]
     assert [one["signature"] for one in recorded] == [summary["signature"]] * 2
     assert [one["captions"] for one in recorded] == ["consistent, seed 1", "mispaired, seed 1"]
-    found = run_protocol(known, known.ids, labels, seed=1)
+    found = run_protocol(known, known.ids, labels, Protocol(seed=1))
     for part, one in zip(paths, recorded, strict=True):
         for column, combine in (("majorscore_average", "average"), ("majorscore_product", "product")):
             expected = found["MAJORScore"].means[part, combine].value
             assert one["columns"][column]["mean"] == pytest.approx(expected, abs=1e-7)
-    again = write_sets(known, known.ids[::-1], labels[::-1], tmp_path / "sets", seed=1)  # replaces
+    again = write_sets(known, known.ids[::-1], labels[::-1], tmp_path / "sets", Protocol(seed=1))  # replaces
     assert again["consistent"].read_text().splitlines()[1].startswith(known.ids[-1])
 
 

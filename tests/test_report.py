@@ -194,5 +194,5 @@ def test_the_gallery_picks_by_the_average_and_by_the_distance_of_the_ranks():
     picked = pick_clips(table)
     assert picked["best"] == ["b", "f", "g"]
     assert picked["worst"] == ["a", "d", "c"]
-    assert picked["video"] == ["c", "d"]  # ranks 5 and 2, 4 and 1
-    assert picked["audio"] == ["g", "a"]  # ranks 2 and 6, 1 and 4
+    assert picked["similarity_text_audio"] == ["c", "d"]  # ranks 5 and 2, 4 and 1
+    assert picked["similarity_video_text"] == ["g", "a"]  # ranks 2 and 6, 1 and 4

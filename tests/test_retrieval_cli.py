@@ -10,9 +10,9 @@ import torch
 
 pytest.importorskip("pandas")
 from torchmetrics_majorscore.cli.main import main
-from torchmetrics_majorscore.cli.retrieval import read_labels
 from torchmetrics_majorscore.functional.retrieval import any_retrieval, chance_at, pair_retrieval, recall_at
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+from torchmetrics_majorscore.tables.labels import read_labels
 
 COUNT, NAMES = 30, ("text", "audio", "video")
 VGGSOUNDER = Path(__file__).parents[2] / "shared" / "vggsound" / "vggsounder.csv"

@@ -91,7 +91,9 @@ def _networks(
     from torchmetrics_majorscore.networks.synchrony import compares, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
-    found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
+    found: dict[str, SharedNetwork] = {}
+    if {"text", "audio"} <= set(encoder.modalities):
+        found["zero_shot"] = zero_shot_network(encoder, options.labels)
     sync, lost = None, []
     bundled = options.weights is None and not os.environ.get("MAJORSCORE_WEIGHTS")
     for name in [*NETWORKS, "synchformer"] if options.networks is None else options.networks:

@@ -1,16 +1,21 @@
 """Options that several commands share."""
 
 import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import stage
 
 if TYPE_CHECKING:
+    from torchmetrics_majorscore.encoders import SharedEncoder
     from torchmetrics_majorscore.media import Manifest
 
-JOINT = ("c-mcr", "c-mcr-tiny")
-
+DEFAULT = "c-mcr"
+PLAIN = (DEFAULT, "c-mcr-tiny")
+"""Encoders of video, text and audio alone: their clips are listed before torch is loaded."""
 
 ENCODING = {"av": "media", "ftfy": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
 """What every command that encodes clips needs, for :func:`.needs_extras`."""
@@ -32,7 +37,8 @@ SAID = _said()
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """Add the options of everything that encodes clips."""
-    parser.add_argument("--encoder", default="c-mcr", choices=JOINT, help="joint encoder (default: %(default)s)")
+    encoder = "joint encoder: a name, or your own as package.module:factory (default: %(default)s)"
+    parser.add_argument("--encoder", default=DEFAULT, help=encoder)
     parser.add_argument("--weights", help="folder of checkpoints, or 'seeded' for random ones (default: download)")
     pool = "mean over frames behind or in front of the head (default: %(default)s)"
     parser.add_argument("--pool", choices=("after_head", "before_head"), default="after_head", help=pool)
@@ -49,7 +55,12 @@ def clips(options: argparse.Namespace, out: Output) -> "Manifest":
     """Read the manifest of a command that encodes its clips, and say what it leaves out."""
     from torchmetrics_majorscore.media import read_manifest
 
-    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track)
+    others: tuple[str, ...] = ()
+    if options.encoder not in PLAIN:
+        from torchmetrics_majorscore.scoring.read import others_of
+
+        others = others_of(joint_encoder(options).modalities)
+    entries = read_manifest(options.manifest, options.folder, audio_track=options.audio_track, others=others)
     if left_out := entries.describe_left_out():
         out.record(left_out=entries.left_out)
         out.notes(left_out)
@@ -67,12 +78,41 @@ def encoding(options: argparse.Namespace, baseline: bool) -> dict[str, Any]:
             "Expected a folder of weights for the baseline, got 'seeded', which has no vocabulary of RoBERTa; write a "
             "folder that has one with `majorscore weights seeded FOLDER`."
         )
-    with stage("loading torch"):
-        from torchmetrics_majorscore.encoders import load_encoder
-
-    own = {name: getattr(options, name) for name in ("weights", "pool", "precision")}
     rest = {name: getattr(options, name) for name in ("batch_size", "workers", "device")}
-    return {"encoder": load_encoder(options.encoder, **own), "baseline": baseline, **rest}
+    return {"encoder": joint_encoder(options), "baseline": baseline, **rest}
+
+
+def joint_encoder(options: argparse.Namespace) -> "SharedEncoder":
+    """Give the encoder that was asked for, once."""
+    if isinstance(options.encoder, str):
+        with stage("loading torch"):
+            from torchmetrics_majorscore.encoders import load_encoder
+
+        how = {name: getattr(options, name) for name in ("weights", "pool", "precision")}
+        own = ":" in options.encoder
+        try:
+            options.encoder = load_encoder(own_encoder(options.encoder) if own else options.encoder, **how)
+        except TypeError as error:
+            raise ValueError(f"{options.encoder}: {error}") from error
+    encoder: SharedEncoder = options.encoder
+    return encoder
+
+
+def own_encoder(place: str) -> Any:
+    """Make the encoder at ``package.module:factory``, which may be an encoder itself; the working folder is searched.
+
+    Raises:
+        ValueError: there is no such module or name in it, or the factory fails.
+    """
+    module, _, name = place.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(import_module(module), name)
+        return found() if isinstance(found, type) or not hasattr(found, "modalities") else found
+    except Exception as error:  # whatever another's code meets
+        raise ValueError(f"Expected an encoder like package.module:factory, got {place!r}: {error}") from error
+    finally:
+        sys.path.pop(0)
 
 
 def add_pairs(parser: argparse.ArgumentParser) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from torchmetrics_majorscore.functional.retrieval import (
     tied,
 )
 from torchmetrics_majorscore.statistics.retrieval import KS, MEAN, recalls
+from torchmetrics_majorscore.tables.labels import SHOWS, read_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 
 NAMES = ("text", "image", "audio", "video")
-SHOWS = {"A": ("audio",), "V": ("video", "image"), "AV": ("audio", "video", "image")}
-"""Which modalities show a label of VGGSounder."""
 
 
 def recall_table(clips: ClipEmbeddings, options: argparse.Namespace) -> tuple[pd.DataFrame, int]:
@@ -92,29 +89,6 @@ def label_table(clips: ClipEmbeddings, texts: ClipEmbeddings, options: argparse.
         counts = {"clips": interval.n, "without label": interval.dropped, "classes": len(classes)}
         rows.append({"modality": name, **ends, "mean over classes": classes.mean(), **extremes, **counts})
     return pd.DataFrame(rows).set_index("modality")
-
-
-def read_labels(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """Read the true labels of clips, several for each: id to (label, what shows it: A, V or AV).
-
-    Args:
-        path: CSV with the columns ``video_id``, ``label`` and ``modality``.
-
-    Raises:
-        ValueError: other columns, or an unknown modality.
-    """
-    labels: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"video_id", "label", "modality"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"Expected columns video_id, label, modality in {path}, got {rows.fieldnames}.")
-        for row in rows:
-            if row["modality"] not in SHOWS:
-                raise ValueError(
-                    f"Expected modality A, V or AV in {path}, line {rows.line_num}, got {row['modality']}."
-                )
-            labels[row["video_id"]].append((row["label"], row["modality"]))
-    return dict(labels)
 
 
 def _modalities(clips: ClipEmbeddings, wanted: list[str] | None) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchmetrics_majorscore.media.far import Far
@@ -24,6 +24,7 @@ class Entry:
         audio_track: Which of several sound tracks to take, counted from 0; None is the one flagged as default.
         error: Why a part of it, such as a caption in another encoding, is missing; None if nothing is. What is there
             can be scored.
+        files: Of other modalities, such as ``image`` or ``depth``, by their names.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Entry:
     label: str | None = None
     audio_track: int | None = None
     error: str | None = None
+    files: Mapping[str, Path | Far] = field(default_factory=dict, hash=False)
 
 
 class Manifest(list[Entry]):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
 
 from torchmetrics_majorscore.media.entry import Entry, is_legible, legible
 
@@ -22,13 +22,26 @@ KINDS = {
 }
 
 
-def list_folder(folder: Path) -> tuple[list[tuple[str, Entry]], list[str]]:
+NUMBERS = (".npy", ".safetensors")
+"""Suffixes of files of numbers, behind the name of their modality: ``a.depth.npy``."""
+
+
+def kind_of(name: str, others: Sequence[str] = ()) -> str | None:
+    """Give what a file is by its name: video, image, audio, text, or one of ``others``; None for anything else."""
+    path = PurePath(name)
+    if path.suffix.lower() in NUMBERS:
+        return next((other for other in others if path.stem.endswith(f".{other}")), None)
+    return KINDS.get(path.suffix.lower())
+
+
+def list_folder(folder: Path, others: Sequence[str] = ()) -> tuple[list[tuple[str, Entry]], list[str]]:
     """List the clips of a folder and of those below it, by file names alone.
 
     ``a.mp4`` is the clip ``a``, ``b/a.mp4`` the clip ``b/a``; ``a.wav`` is its sound and ``a.txt`` its caption.
 
     Args:
         folder: The folder.
+        others: See :func:`.read_manifest`.
 
     Returns:
         Place and entry of each clip, sorted by id, and the paths within the folder of what belongs to no clip. Hidden
@@ -37,14 +50,17 @@ def list_folder(folder: Path) -> tuple[list[tuple[str, Entry]], list[str]]:
     groups: dict[str, dict[str, list[Path]]] = {}
     left_out: list[str] = []
     for file in _walk(folder, left_out):
-        kind, inside = KINDS.get(file.suffix.lower()), file.relative_to(folder)
+        kind, inside = kind_of(file.name, others), file.relative_to(folder)
         if file.name.startswith(".") or kind is None:
             left_out += [str(inside)] if kind in ("video", "image", "audio") or not file.name.startswith(".") else []
             continue
-        groups.setdefault(inside.with_suffix("").as_posix(), {}).setdefault(kind, []).append(file)
+        name = inside.with_suffix("").as_posix()
+        if file.suffix.lower() in NUMBERS:
+            name = name.removesuffix(f".{kind}")
+        groups.setdefault(name, {}).setdefault(kind, []).append(file)
     entries: list[tuple[str, Entry]] = []
     for name, files in groups.items():
-        own, rest = _clips(name, files)
+        own, rest = _clips(name, files, others)
         entries += [(legible(place.relative_to(folder).as_posix()), entry) for place, entry in own]
         left_out += [str(file.relative_to(folder)) for file in rest]
     return sorted(entries, key=lambda entry: entry[1].id), sorted(legible(path) for path in left_out)
@@ -87,18 +103,24 @@ def _walk(folder: Path, unread: list[str]) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names))
 
 
-def _clips(name: str, files: dict[str, list[Path]]) -> tuple[list[tuple[Path, Entry]], list[Path]]:
+def _clips(
+    name: str, files: dict[str, list[Path]], others: Sequence[str]
+) -> tuple[list[tuple[Path, Entry]], list[Path]]:
     """Make the clips of the files that share a name, and give those of no use; a picture beside a video is none."""
-    videos, images, sounds, texts = (files.get(kind, []) for kind in ("video", "image", "audio", "text"))
+    own = {kind: files[kind][0] for kind in others if kind in files}
+    seen = {kind: found for kind, found in files.items() if kind not in others}
+    videos, images, sounds, texts = (seen.get(kind, []) for kind in ("video", "image", "audio", "text"))
     pictures = videos or images
     pairs: list[tuple[Path | None, Path | None]] = [(picture, next(iter(sounds), None)) for picture in pictures]
     pairs += [(None, sound) for sound in (sounds[1:] if pictures else sounds)]
+    if not pairs and own:
+        pairs = [(None, None)]
     if not pairs:
         return [], texts
     caption, error = _caption(texts[0]) if texts else (None, None)
-    entries = [Entry(legible(name), video, audio, caption, error=error) for video, audio in pairs]
-    places = [video or audio for video, audio in pairs]
-    unused = [*(images if videos else []), *texts[1:]]
+    entries = [Entry(legible(name), video, audio, caption, error=error, files=own) for video, audio in pairs]
+    places = [video or audio or next(iter(own.values()), None) for video, audio in pairs]
+    unused = [*(images if videos else []), *texts[1:], *(path for kind in own for path in files[kind][1:])]
     return [(place, entry) for place, entry in zip(places, entries, strict=True) if place is not None], unused
 
 

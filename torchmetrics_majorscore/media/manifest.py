@@ -4,19 +4,20 @@
 |---|---|
 | ``id`` | name of the clip, unique; without this column the video's (else the audio's) file name without its suffix |
 | ``video``, ``audio`` | files; an empty ``audio`` is the video's own track |
+| ``image``, ``depth``, ... | files of other modalities, if asked for: a picture, or numbers in .npy or .safetensors |
 | ``text``, ``caption`` or ``label`` | caption |
 | ``class`` or ``label`` | class, for ``majorscore benchmark``; else the caption |
 | ``start``, ``end`` | window in seconds |
 | ``audio_track`` | which of several sound tracks, counted from 0; empty is the one flagged as default |
 
-Other columns are ignored. Without ``video`` and ``audio`` columns (VGGSound lists), each id is looked up in the folder
-and those below it.
+Other columns are ignored. Without a column that names files (VGGSound lists), each id is looked up in the folder and
+those below it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ _NUMBERS = ("id", "start", "end", "audio_track")
 
 
 def read_manifest(
-    path: str | Path | Url, folder: str | Path | Url | None = None, *, audio_track: int | None = None
+    path: str | Path | Url,
+    folder: str | Path | Url | None = None,
+    *,
+    audio_track: int | None = None,
+    others: Sequence[str] = (),
 ) -> Manifest:
     """Read a manifest, in its order; the files that it names are not opened and may be missing.
 
@@ -42,6 +47,8 @@ def read_manifest(
         folder: What relative paths start from, and where ids are looked up; None is the manifest's own folder.
         audio_track: Which of several sound tracks to take of clips for which the manifest names none, counted from 0;
             None is the one flagged as default.
+        others: Modalities beside video, audio and text whose files are asked for, such as ``("image", "depth")``. In a
+            folder, ``b/a.jpg`` is then the picture of ``b/a``, and ``b/a.depth.npy`` its depth.
 
     Returns:
         A list with one entry per clip. An id without a file keeps the path ``<folder>/<id>.mp4``. An entry whose
@@ -62,14 +69,14 @@ def read_manifest(
     if isinstance(path, Path) and path.is_dir():
         if folder is not None:
             raise ValueError(f"Expected a manifest file together with folder={folder}, got the folder {path}")
-        entries, left_out = list_folder(path)
+        entries, left_out = list_folder(path, others)
     else:
-        rows = read_rows(path)
-        named = any({"video", "audio"} & row.keys() for _, row in rows)
+        rows = read_rows(path, others)
+        named = any({"video", "audio", *others} & row.keys() for _, row in rows)
         if not named and isinstance(base, Url):
             raise ValueError(f"Expected a column video or audio, got none in {path}; {base} cannot be searched")
         lookup = index_videos(base) if not named and isinstance(base, Path) else None
-        entries = [(f"line {line}", _entry(row, base, lookup, f"{path}, line {line}")) for line, row in rows]
+        entries = [(f"line {line}", _entry(row, base, lookup, f"{path}, line {line}", others)) for line, row in rows]
     if not entries:
         others = f", and {len(left_out)} other files" if left_out else ""
         raise ValueError(f"Expected at least one clip, got none in {path}{others}")
@@ -95,13 +102,14 @@ def read_ids(path: Path) -> list[str]:
     if not path.exists():
         raise FileNotFoundError(f"Expected a manifest and its folder, got no {path}")
     ids = []
-    for line, row in read_rows(path):
+    for line, row in read_rows(path, ("image",)):
         place = f"{path}, line {line}"
         found = _text(row.get("id"), "id", place)
         if not found and "id" in row:
             raise ValueError(f"Expected an id, got an empty one in {place}")
-        if not (name := found or _text(row.get("video"), "video", place) or _text(row.get("audio"), "audio", place)):
-            raise ValueError(f"Expected a video or an audio file, got neither in {place}")
+        files = [_text(row.get(kind), kind, place) for kind in ("video", "audio", "image")]
+        if not (name := found or next(filter(None, files), "")):
+            raise ValueError(f"{_expected(())} in {place}")
         ids.append((f"line {line}", legible(found or Path(name).stem)))
     if not ids:
         raise ValueError(f"Expected at least one clip, got none in {path}")
@@ -117,8 +125,10 @@ def _check_unique(ids: Iterable[tuple[str, str]], path: Path | Url) -> None:
         seen[clip_id] = place
 
 
-def _entry(row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] | None, place: str) -> Entry:
-    values = {name: _text(row.get(name), name, place) for name in COLUMNS}
+def _entry(
+    row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] | None, place: str, others: Sequence[str]
+) -> Entry:
+    values = {name: _text(row.get(name), name, place) for name in (*COLUMNS, *others)}
     if "id" in row and not values["id"]:
         raise ValueError(f"Expected an id, got an empty one in {place}")
     errors = [
@@ -132,9 +142,10 @@ def _entry(row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] 
         video = found[0] if len(found) == 1 else base / f"{values['id']}.mp4"
         if len(found) > 1:
             errors.append(f"Expected one file for {values['id']!r}, got {found[0]} and {found[1]}, in {place}")
-    source = video or audio
+    files = {name: _file(base, values[name]) for name in others if values[name]}
+    source = video or audio or next(iter(files.values()), None)
     if source is None:
-        raise ValueError(f"Expected a video or an audio file, got neither in {place}")
+        raise ValueError(f"{_expected(others)} in {place}")
     start, end = _seconds(values["start"], "start", place) or 0.0, _seconds(values["end"], "end", place)
     if end is not None and end <= start:
         raise ValueError(f"Expected start < end, got start={start} and end={end} in {place}")
@@ -144,7 +155,13 @@ def _entry(row: dict[str, Any], base: Path | Url, lookup: dict[str, list[Path]] 
         for names in (("text", "caption", "label"), ("class", "label"))
     )
     track, error = _track(values["audio_track"], place), "; ".join(errors) or None
-    return Entry(legible(values["id"] or source.stem), video, audio, text, start, end, label, track, error)
+    return Entry(legible(values["id"] or source.stem), video, audio, text, start, end, label, track, error, files)
+
+
+def _expected(others: Sequence[str]) -> str:
+    if others:
+        return f"Expected a file of {', '.join(('video', 'audio', *others))}, got none"
+    return "Expected a video or an audio file, got neither"
 
 
 def _file(base: Path | Url, name: str) -> Path | Url:

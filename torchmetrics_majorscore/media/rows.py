@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 Rows = list[tuple[int, dict[str, Any]]]
 
 
-def read_rows(path: Path | Url) -> Rows:
+def read_rows(path: Path | Url, others: Sequence[str] = ()) -> Rows:
     """Read the rows of a manifest.
 
     Bytes that are not UTF-8 become lone surrogates (``surrogateescape``), so that the row that holds them can be told
@@ -29,6 +29,7 @@ def read_rows(path: Path | Url) -> Rows:
         path: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file. Cells of a TSV are what stands between the
             tabs, quotation marks included, unless the whole table is only consistent, or its header is, in the
             quotation of CSV.
+        others: More columns that name files.
 
     Returns:
         Line number and cells of each row that is not empty; of Parquet, the number of the row.
@@ -41,15 +42,15 @@ def read_rows(path: Path | Url) -> Rows:
     if suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
         raise ValueError(f"Expected a .csv, .tsv, .jsonl or .parquet manifest or a folder, got {path}")
     if suffix == ".parquet":
-        return list(_parquet_rows(path))
+        return list(_parquet_rows(path, others))
     text = _decode(path)
     if suffix == ".jsonl":
-        return list(_json_rows(text, path))
+        return list(_json_rows(text, path, others))
     # Embeddings and the like stand in columns that nobody asked for; csv's own limit is 131 072 characters.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     if suffix == ".csv":
-        return list(_table_rows(text, path, ","))
-    return _tsv_rows(text, path)
+        return list(_table_rows(text, path, ",", others))
+    return _tsv_rows(text, path, others)
 
 
 def _decode(path: Path | Url) -> str:
@@ -62,16 +63,16 @@ def _decode(path: Path | Url) -> str:
         raise ValueError(f"Expected UTF-16 text in {path}, got {error.reason} at byte {error.start}") from error
 
 
-def _tsv_rows(text: str, path: Path | Url) -> Rows:
+def _tsv_rows(text: str, path: Path | Url, others: Sequence[str]) -> Rows:
     # csv would take a caption that starts with a quotation mark for a cell that ends at the next one, lines later.
     header = next((line for line in text.splitlines() if line.strip()), "")
     if header.startswith('"') or '\t"' in header:
-        return list(_table_rows(text, path, "\t"))
+        return list(_table_rows(text, path, "\t", others))
     try:
-        rows = list(_table_rows(text, path, "\t", csv.QUOTE_NONE))
+        rows = list(_table_rows(text, path, "\t", others, csv.QUOTE_NONE))
     except ValueError as error:
         try:
-            return list(_table_rows(text, path, "\t"))
+            return list(_table_rows(text, path, "\t", others))
         except ValueError:
             raise error from None
     return [(line, {name: _unquoted(cell) for name, cell in row.items()}) for line, row in rows]
@@ -85,7 +86,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _table_rows(
-    text: str, path: Path | Url, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+    text: str, path: Path | Url, delimiter: str, others: Sequence[str], quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     # Strict: a quotation mark out of place is an error, where csv would join the lines up to the next one.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
@@ -95,27 +96,30 @@ def _table_rows(
             if not any(cell.strip() for cell in cells):
                 continue
             if header is None:
-                header, is_header = _header(cells, path)
+                header, is_header = _header(cells, path, others)
                 if is_header:
                     continue
             if len(cells) != len(header):
                 mistake = "is a text with the delimiter in it without quotation marks?"
                 got = f"{len(cells)} in {path}, line {reader.line_num}"
                 raise ValueError(f"Expected {len(header)} cells, got {got}; {mistake}")
-            yield reader.line_num, {name: cell for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
+            row = zip(header, cells, strict=True)
+            yield reader.line_num, {name: cell for name, cell in row if name in (*COLUMNS, *others)}
     except csv.Error as error:
         raise ValueError(f"Expected a table, got {path}, line {reader.line_num}: {error}") from error
 
 
-def _header(cells: list[str], path: Path | Url) -> tuple[list[str], bool]:
+def _header(cells: list[str], path: Path | Url, others: Sequence[str]) -> tuple[list[str], bool]:
     """Return the names of the columns, and whether the first row gave them."""
-    names = [cell.strip().lower() for cell in cells]
-    if {"id", "video", "audio"} & set(names):
+    names = [cell.strip() if cell.strip() in others else cell.strip().lower() for cell in cells]
+    files = ("video", "audio", *others)
+    if {"id", *files} & set(names):
         _check_once(names, f"{path}, line 1")
         return names, True
     if len(cells) == 2 and not set(COLUMNS) & set(names):
         return ["id", "label"], False
-    raise ValueError(f"Expected a column id, video or audio in {path}, line 1, got {', '.join(names)}")
+    wanted = ", ".join(("id", *files[:-1]))
+    raise ValueError(f"Expected a column {wanted} or {files[-1]} in {path}, line 1, got {', '.join(names)}")
 
 
 def _check_once(names: Iterable[str], place: str) -> None:
@@ -127,7 +131,7 @@ def _check_once(names: Iterable[str], place: str) -> None:
             raise ValueError(f"Expected one {name}, got {names.count(name)} in {place}; which of them is meant?")
 
 
-def _json_rows(text: str, path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str, path: Path | Url, others: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     decode = json.JSONDecoder(object_pairs_hook=_Pairs).decode
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -139,10 +143,10 @@ def _json_rows(text: str, path: Path | Url) -> Iterator[tuple[int, dict[str, Any
         if not isinstance(row, _Pairs):
             raise ValueError(f"Expected a JSON object, got {type(row).__name__} in {path}, line {number}")
         _check_once((name for name, _ in row), f"{path}, line {number}")
-        yield number, {name: value for name, value in row if name in COLUMNS}
+        yield number, {name: value for name, value in row if name in (*COLUMNS, *others)}
 
 
-def _parquet_rows(path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet_rows(path: Path | Url, others: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     needs_extra("pyarrow", "scale")
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -150,13 +154,13 @@ def _parquet_rows(path: Path | Url) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         data = pa.BufferReader(path.read_bytes()) if isinstance(path, Url) else path
         names = pq.read_schema(data).names
-        columns, _ = _header(names, path)
-        known = [name for name, column in zip(names, columns, strict=True) if column in COLUMNS]
-        rows = pq.read_table(data, columns=known).to_pylist()
+        columns, _ = _header(names, path, others)
+        known = {name: to for name, to in zip(names, columns, strict=True) if to in (*COLUMNS, *others)}
+        rows = pq.read_table(data, columns=list(known)).to_pylist()
     except pa.ArrowInvalid as error:
         raise ValueError(f"Expected a Parquet file, got {path}: {error}") from error
     for number, row in enumerate(rows, start=1):
-        yield number, {name.strip().lower(): cell for name, cell in row.items() if cell is not None}
+        yield number, {known[name]: cell for name, cell in row.items() if cell is not None}
 
 
 class _Pairs(list[tuple[str, Any]]):

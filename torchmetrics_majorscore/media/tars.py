@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from torchmetrics_majorscore.media.entry import Entry, legible
 from torchmetrics_majorscore.media.far import Far
-from torchmetrics_majorscore.media.folder import KINDS
+from torchmetrics_majorscore.media.folder import kind_of
 from torchmetrics_majorscore.media.url import Url, to_place
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -77,12 +77,13 @@ def find_tars(text: str) -> list[Path | Url]:
     return [tar for part in parts for tar in find_tars(part)]
 
 
-def read_tar(place: Path | Url, audio_track: int | None = None) -> Iterator[Entry]:
+def read_tar(place: Path | Url, audio_track: int | None = None, others: Sequence[str] = ()) -> Iterator[Entry]:
     """Read the clips of a tar; those that were read are not held.
 
     Args:
         place: of the tar, which may be compressed.
         audio_track: Which of several sound tracks to take, counted from 0; None is the one flagged as default.
+        others: See :func:`.read_manifest`; ``key.jpg`` is then the picture of ``key``, ``key.depth.npy`` its depth.
 
     Yields:
         An entry for each clip, in the order of the tar. What is wrong with one stands in its ``error``.
@@ -93,16 +94,16 @@ def read_tar(place: Path | Url, audio_track: int | None = None) -> Iterator[Entr
     opened: AbstractContextManager[IO[bytes]] = place.opened() if isinstance(place, Url) else place.open("rb")
     try:
         with opened as file, tarfile.open(fileobj=file, mode="r|*") as tar:
-            for key, members in groupby(_members(tar, str(place)), key=lambda member: _split(member.member)[0]):
-                yield replace(_entry(key, list(members)), audio_track=audio_track)
+            for key, members in groupby(_members(tar, str(place), others), key=lambda member: _split(member.member)[0]):
+                yield replace(_entry(key, list(members), others), audio_track=audio_track)
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"Expected a whole tar, got {place}: {error}") from error
 
 
-def _members(tar: tarfile.TarFile, name: str) -> Iterator[Held]:
+def _members(tar: tarfile.TarFile, name: str, others: Sequence[str]) -> Iterator[Held]:
     for member in tar:
         file = tar.extractfile(member) if member.isreg() else None
-        if file is not None and (KINDS.get(Path(member.name).suffix.lower()) or member.name.lower().endswith(".json")):
+        if file is not None and (kind_of(member.name, others) or member.name.lower().endswith(".json")):
             yield Held(name, member.name, file.read(), member.mtime)
 
 
@@ -113,11 +114,11 @@ def _split(member: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", suffixes
 
 
-def _entry(key: str, members: list[Held]) -> Entry:
+def _entry(key: str, members: list[Held], others: Sequence[str]) -> Entry:
     errors: list[str] = []
     found: dict[str, Held] = {}
     for member in members:
-        kind = KINDS.get(member.suffix.lower(), "json")
+        kind = kind_of(member.name, others) or "json"
         if kind in found:
             errors.append(f"Expected one {kind} of a clip, got {found[kind]} and {member.name}")
         found.setdefault(kind, member)
@@ -126,8 +127,9 @@ def _entry(key: str, members: list[Held]) -> Entry:
         texts["text"] = _decoded(found["text"], errors).strip()
     text = next((texts[name] for name in ("text", "caption", "label") if texts.get(name)), None)
     label = next((texts[name] for name in ("class", "label") if texts.get(name)), None)
-    video = found.get("video", found.get("image"))
-    return Entry(legible(key), video, found.get("audio"), text, label=label, error="; ".join(errors) or None)
+    files = {name: found.pop(name) for name in others if name in found}
+    video, error = found.get("video", found.get("image")), "; ".join(errors) or None
+    return Entry(legible(key), video, found.get("audio"), text, label=label, error=error, files=files)
 
 
 def _texts(member: Held, errors: list[str]) -> dict[str, str]:

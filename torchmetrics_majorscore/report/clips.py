@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchmetrics_majorscore.report.summary import TITLES
+from torchmetrics_majorscore.report.summary import give_titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +29,11 @@ def list_clips(
         a clip that its table lacks, with four digits and None for a missing value; ``notes``: title of a column of
         texts to one object for each model, place of the clip to text.
     """
-    scores = [column for column in TITLES if not column.startswith("clipclap")]
-    scores = [column for column in scores if any(column in table for table in models.values())]
+    titles = {column: title for table in models.values() for column, title in give_titles(table).items()}
+    scores = [column for column in titles if not column.startswith("clipclap")]
     return {
         "models": list(models),
-        "scores": [TITLES[column] for column in scores],
+        "scores": [titles[column] for column in scores],
         "clips": clips,
         "captions": captions,
         "values": [_values(table.reindex(columns=scores), clips) for table in models.values()],

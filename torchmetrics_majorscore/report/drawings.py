@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.report import figures
-from torchmetrics_majorscore.report.summary import BASELINE, JOINT, TITLES, give_bars
+from torchmetrics_majorscore.report.summary import BASELINE, COMBINED, give_bars, give_pairs
 from torchmetrics_majorscore.statistics.bootstrap import Interval
+from torchmetrics_majorscore.tables.pairs import anchored, find_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,8 @@ CAPTIONS = {
     ),
     "plane": (
         "Similarity plane",
-        "Each clip by its video-text and text-audio similarity. On the dashed line the two are equal (fair); up and to "
-        "the right both are high.",
+        "Each clip by its {} and {} similarity. On the dashed line the two are equal (fair); up and to the right both "
+        "are high.",
     ),
     "sorted": ("Sorted scores", "Each model's clips from its lowest MAJORScore average to its highest."),
 }
@@ -45,17 +46,24 @@ def draw_figures(
     Returns:
         ``name``, ``title``, ``caption`` and ``svg`` of each figure.
     """
-    drawn = {"similarities": figures.render_distributions(_columns(tables, JOINT))}
+    first = next(iter(tables.values()))
+    pairs, own = give_pairs(first), anchored(find_pairs(first))
+    shown = pairs if len(pairs) <= len(figures.COLORS) else {column: pairs[column] for column in own}
+    drawn = {"similarities": figures.render_distributions(_columns(tables, shown))}
     if baseline := {name: table for name, table in tables.items() if set(BASELINE) <= set(table)}:
-        columns = _columns(baseline, {name: TITLES[name] for name in BASELINE})
-        drawn["baseline"] = figures.render_distributions(columns)
-    plane = {name: (table["similarity_video_text"], table["similarity_text_audio"]) for name, table in tables.items()}
-    drawn |= {"means": figures.render_means(give_bars(means)), "plane": figures.render_plane(plane)}
+        drawn["baseline"] = figures.render_distributions(_columns(baseline, BASELINE))
+    drawn["means"] = figures.render_means(give_bars(means))
+    texts = dict(CAPTIONS)
+    for number, other in enumerate(own[1:]):  # the first pair against each other; of three modalities there is one
+        name, axes = f"plane{number + 1 if number else ''}", (pairs[own[0]], pairs[other])
+        points = {title: (table[own[0]], table[other]) for title, table in tables.items()}
+        drawn[name], (title, caption) = figures.render_plane(points, axes), CAPTIONS["plane"]
+        texts[name] = (title if len(own) == 2 else f"{title}: {' and '.join(axes)}", caption.format(*axes))
     if len(models) > 1:
         curves = {name: tables[name]["majorscore_average"] for name in models}
-        drawn["sorted"] = figures.render_sorted(curves, TITLES["majorscore_average"])
+        drawn["sorted"] = figures.render_sorted(curves, COMBINED["majorscore_average"])
     return [
-        {"name": name, **dict(zip(("title", "caption"), CAPTIONS[name], strict=True)), "svg": render_svg(figure, name)}
+        {"name": name, "title": texts[name][0], "caption": texts[name][1], "svg": render_svg(figure, name)}
         for name, figure in drawn.items()
     ]
 

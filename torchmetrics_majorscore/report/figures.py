@@ -94,14 +94,17 @@ def render_means(bars: Mapping[str, Mapping[str, Interval]], label: str = "mean 
     return figure
 
 
-def render_plane(points: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> "Figure":
-    """Draw each clip at its video-text and text-audio similarity, with the diagonal on which the two are equal.
+def render_plane(
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]], pairs: tuple[str, str] = ("video-text", "text-audio")
+) -> "Figure":
+    """Draw each clip at the similarities of two pairs, with the diagonal on which the two are equal.
 
     The distance to the diagonal is FairScore of the two, divided by sqrt(2). Points are pixels also in an SVG, which
     would otherwise grow with the clips.
 
     Args:
-        points: name of each series to its video-text and its text-audio similarities, each (N,) and clip by clip.
+        points: name of each series to the similarities of the two pairs, each (N,) and clip by clip.
+        pairs: names of the axes.
 
     Returns:
         The figure; a clip with a NaN is left out.
@@ -124,8 +127,8 @@ def render_plane(points: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> "Figure":
             axes.scatter(*both, rasterized=True, label=_name(name, both.shape[1]), **look)
         axes.set_aspect("equal", adjustable="datalim")
         axes.axline((0, 0), slope=1, color=INK, lw=0.9, ls="--", label="equal similarities")
-        axes.set_xlabel(f"video-text {COSINE}")
-        axes.set_ylabel(f"text-audio {COSINE}")
+        axes.set_xlabel(f"{pairs[0]} {COSINE}")
+        axes.set_ylabel(f"{pairs[1]} {COSINE}")
         _legend(figure, axes)
     return figure
 

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.report.preview import Preview, read_preview
+from torchmetrics_majorscore.report.summary import give_pairs
+from torchmetrics_majorscore.tables.pairs import anchored, find_pairs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PER_GROUP = 3
-SHOWN = ("majorscore_average", "similarity_video_text", "similarity_text_audio", "similarity_video_audio")
 GROUPS = {
     "best": ("Best", "highest MAJORScore average"),
     "worst": ("Worst", "lowest MAJORScore average"),
-    "video": ("High video-text, low text-audio", "by rank: the caption fits the picture, the sound less"),
-    "audio": ("High text-audio, low video-text", "by rank: the caption fits the sound, the picture less"),
 }
+LESS = {
+    "similarity_text_audio": "the caption fits the picture, the sound less",
+    "similarity_video_text": "the caption fits the sound, the picture less",
+}
+"""What is said of clips whose similarity of that pair is low and of the other one of the paper is high."""
 Manifest = Mapping[str, Entry]
 
 
@@ -38,7 +42,8 @@ def make_groups(tables: Mapping[str, "DataFrame"], manifests: Mapping[str, Manif
     """
     if manifests:
         needs_extra("av", "media")
-    picked = pick_clips(next(iter(tables.values())))
+    first = next(iter(tables.values()))
+    picked, shown = pick_clips(first), ["majorscore_average", *give_pairs(first)]
     anchors = {clip_id: number for number, clip_id in enumerate(dict.fromkeys(chain(*picked.values())))}
     previews = {clip_id: _previews(clip_id, manifests) for clip_id in anchors}
     seen: set[str] = set()
@@ -48,7 +53,7 @@ def make_groups(tables: Mapping[str, "DataFrame"], manifests: Mapping[str, Manif
             {
                 "id": clip_id,
                 "text": caption(manifests, clip_id),
-                "values": {column: [_value(table, clip_id, column) for table in tables.values()] for column in SHOWN},
+                "values": {column: [_value(table, clip_id, column) for table in tables.values()] for column in shown},
                 "previews": previews[clip_id],
                 "anchor": anchors[clip_id],
                 "again": clip_id in seen,
@@ -56,8 +61,19 @@ def make_groups(tables: Mapping[str, "DataFrame"], manifests: Mapping[str, Manif
             for clip_id in ids
         ]
         seen |= set(ids)
-        groups.append({"title": GROUPS[name][0], "note": GROUPS[name][1], "cards": cards})
+        title, note = GROUPS[name] if name in GROUPS else _describe(first, name)
+        groups.append({"title": title, "note": note, "cards": cards})
     return groups
+
+
+def _describe(table: "DataFrame", low: str) -> tuple[str, str]:
+    """Give title and note of the clips whose similarity of a pair is low and of the others high."""
+    pairs, own = give_pairs(table), anchored(find_pairs(table))
+    others = [pairs[column] for column in own if column != low]
+    if len(others) > 1:
+        return f"Low {pairs[low]}, others high", f"by rank: against the mean of {', '.join(others)}"
+    note = LESS[low] if set(own) == set(LESS) else f"{others[0]} fits, {pairs[low]} less"
+    return f"High {others[0]}, low {pairs[low]}", f"by rank: {note}"
 
 
 def caption(manifests: Mapping[str, Manifest], clip_id: str) -> str:
@@ -70,25 +86,25 @@ def pick_clips(table: "DataFrame") -> dict[str, list[str]]:
     """Pick clips worth a look (MAJORScore, Fig. 4).
 
     Args:
-        table: one row per clip, its index the ids, with ``majorscore_average``, ``similarity_video_text`` and
-            ``similarity_text_audio``; rows with a NaN in one of them are not picked.
+        table: one row per clip, its index the ids, with ``majorscore_average`` and similarities, of which the anchored
+            ones count, see :func:`.anchored`; rows with a NaN in one of them are not picked.
 
     Returns:
-        ``best`` and ``worst`` by ``majorscore_average``, ``video`` and ``audio``: ids of clips whose video-text
-        (text-audio) similarity is at least the median and whose other one is at most the median, with the largest
-        difference of ranks first, for the two similarities need not share a scale.
+        ``best`` and ``worst`` by ``majorscore_average``; and by the column of each anchored pair, the last one first:
+        ids of clips whose similarity of that pair is at most the median and whose other ones are at least the median,
+        with the largest difference of ranks first, for similarities need not share a scale.
     """
-    rows = table[["majorscore_average", "similarity_video_text", "similarity_text_audio"]].dropna()
+    own = anchored(find_pairs(table))
+    rows = table[["majorscore_average", *own]].dropna()
     ordered = rows["majorscore_average"].sort_values(ascending=False, kind="stable").index.tolist()
     best = ordered[: min(PER_GROUP, (len(ordered) + 1) // 2)]
     worst = ordered[: len(best) - 1 : -1][:PER_GROUP]
-    ranks = rows[["similarity_video_text", "similarity_text_audio"]].rank(pct=True)
-    medians = ranks.median()
+    ranks = rows[own].rank(pct=True)
     picked = {"best": best, "worst": worst}
-    for group, high, low in (("video", *ranks.columns), ("audio", *ranks.columns[::-1])):
-        apart = ranks[(ranks[high] >= medians[high]) & (ranks[low] <= medians[low]) & (ranks[high] > ranks[low])]
-        differences = (apart[high] - apart[low]).sort_values(ascending=False, kind="stable")
-        picked[group] = differences.index.tolist()[:PER_GROUP]
+    for column in own[::-1] if len(own) > 1 else []:
+        low, high = ranks[column], ranks.drop(columns=column).mean(axis=1)
+        apart = (high - low)[(high >= high.median()) & (low <= low.median()) & (high > low)]
+        picked[column] = apart.sort_values(ascending=False, kind="stable").index.tolist()[:PER_GROUP]
     return picked
 
 

@@ -1,6 +1,7 @@
 """Per-clip tables to one page that needs no network: means with intervals, figures, a gallery, all clips."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ from torchmetrics_majorscore.report.figures import INK
 from torchmetrics_majorscore.report.gallery import caption, make_groups
 from torchmetrics_majorscore.report.preview import SECONDS
 from torchmetrics_majorscore.report.summary import (
-    TITLES,
+    COMBINED,
     count_clips,
     give_differences,
     give_discrimination,
     give_means,
+    give_titles,
     with_clipclap,
 )
+from torchmetrics_majorscore.tables.pairs import SIMILARITY, find_pairs
 from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, MEANINGLESS, is_seeded, read_tables, require_columns
 
 if TYPE_CHECKING:
@@ -69,10 +72,15 @@ def write_report(
     first = next(iter(tables))
     wrong = f"{first} (mispaired)" if mispaired else None
     series, signature = read_tables({**tables, wrong: mispaired} if wrong and mispaired else tables)
+    pairs = find_pairs(series[first])
+    needed = [*(name for name in COMBINED if name.startswith("majorscore")), *(pairs or [f"{SIMILARITY}video_text"])]
     for table in series.values():
-        require_columns(table, [column for column in TITLES if not column.startswith(("clip", "clap"))])
+        require_columns(table, [*needed, *(["fairscore"] if len(pairs) > 1 else [])])
     series = {name: with_clipclap(table) for name, table in series.items()}
-    listed = {name: _entries(path, folder, series[name], name) for name, path in zip(tables, manifests, strict=False)}
+    others = [name for name in dict.fromkeys(chain(*pairs.values())) if name not in ("video", "text", "audio")]
+    listed = {
+        name: _entries(path, folder, series[name], name, others) for name, path in zip(tables, manifests, strict=False)
+    }
     page = _render(series, wrong, signature, listed)
     output.parent.mkdir(parents=True, exist_ok=True)
     # A path that is not UTF-8 may stand in a reason.
@@ -80,8 +88,10 @@ def write_report(
     return output
 
 
-def _entries(manifest: Path, folder: Path | None, table: "pd.DataFrame", name: str) -> dict[str, Entry]:
-    entries = {entry.id: entry for entry in read_manifest(manifest, folder)}
+def _entries(
+    manifest: Path, folder: Path | None, table: "pd.DataFrame", name: str, others: Sequence[str]
+) -> dict[str, Entry]:
+    entries = {entry.id: entry for entry in read_manifest(manifest, folder, others=others)}
     if len(table) and not entries.keys() & set(table.index):
         raise ValueError(f"Expected the manifest of {name}, got {manifest}, which has none of its ids.")
     return entries
@@ -101,7 +111,7 @@ def _render(series: Mapping[str, "pd.DataFrame"], wrong: str | None, signature: 
         version=__version__,
         signature=signature,
         meaningless=MEANINGLESS if is_seeded(signature) else "",
-        titles=TITLES,
+        titles={column: title for frame in series.values() for column, title in give_titles(frame).items()},
         lower=LOWER_IS_BETTER,
         ink=INK,
         models=list(models),

@@ -55,7 +55,7 @@ def _of_files(entry: Entry, near: Near) -> Preview:
     end = end if entry.end is None else min(end, entry.end)
     try:
         track = entry.audio_track
-        video, audio = near.path(entry.video), near.path(entry.audio)
+        video, audio = near.path(entry.video or entry.files.get("image")), near.path(entry.audio)
         clip = open_clip(video, audio, fps=FPS, start=entry.start, end=end, audio_track=track)
     except (OSError, ValueError) as error:
         return Preview(None, None, str(error))

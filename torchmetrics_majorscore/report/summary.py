@@ -6,24 +6,32 @@ from typing import TYPE_CHECKING
 from torchmetrics_majorscore.statistics.bootstrap import Interval
 from torchmetrics_majorscore.statistics.consistency import compare
 from torchmetrics_majorscore.statistics.means import bootstrap_means
+from torchmetrics_majorscore.tables.pairs import anchored, find_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-JOINT = {
-    "similarity_video_text": "video-text",
-    "similarity_text_audio": "text-audio",
-    "similarity_video_audio": "video-audio",
-}
 KINDS = {"majorscore": "MAJORScore", "clipclap": "CLIPCLAP"}
 COMBINED = {
     f"{kind}_{combine}": f"{KINDS[kind]} {combine}" for kind in KINDS for combine in ("average", "sum", "product")
 }
-BASELINE = ("clipscore", "clapscore")
-TITLES = COMBINED | {"fairscore": "FairScore", **{column: f"{pair} similarity" for column, pair in JOINT.items()}}
-TITLES |= {"clipscore": "CLIPScore", "clapscore": "CLAPScore"}
+BASELINE = {"clipscore": "CLIPScore", "clapscore": "CLAPScore"}
 # The sum ranks clips as the average does.
 DISCRIMINATING = ("majorscore_average", "majorscore_product", "clipclap_average", "clipclap_product")
+
+
+def give_pairs(table: "pd.DataFrame") -> dict[str, str]:
+    """Give the titles of the similarities, such as ``video-text``, the anchored ones first, see :func:`.anchored`."""
+    pairs = find_pairs(table)
+    first = anchored(pairs)
+    return {column: "-".join(pairs[column]) for column in [*first, *(pair for pair in pairs if pair not in first)]}
+
+
+def give_titles(table: "pd.DataFrame") -> dict[str, str]:
+    """Give the titles of the columns that a page shows, in its order."""
+    titles = COMBINED | {"fairscore": "FairScore"}
+    titles |= {column: f"{pair} similarity" for column, pair in give_pairs(table).items()} | BASELINE
+    return {column: title for column, title in titles.items() if column in table}
 
 
 def with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -36,15 +44,15 @@ def with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def give_means(table: "pd.DataFrame") -> dict[str, Interval]:
-    """Give the mean of each column of :data:`TITLES`."""
-    columns = [column for column in TITLES if column in table]
+    """Give the mean of each column of :func:`give_titles`."""
+    columns = list(give_titles(table))
     return dict(zip(columns, bootstrap_means([table[column] for column in columns]), strict=True))
 
 
 def give_differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
     """Give the mean of first - other over the clips that both tables have, as ``majorscore compare`` does."""
     one, two = first.align(other, join="inner")
-    numeric = [column for column in TITLES if column in one]
+    numeric = list(give_titles(one))
     return give_means(one[numeric] - two[numeric])
 
 

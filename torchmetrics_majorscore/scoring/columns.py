@@ -12,7 +12,8 @@ from torchmetrics_majorscore.functional.major import COMBINATIONS
 def table_columns(pairs: Sequence[tuple[str, str]], baseline: bool) -> list[str]:
     """Name the value columns of a table."""
     names = [f"similarity_{'_'.join(pair)}" for pair in pairs]
-    names += [*(f"majorscore_{combine}" for combine in COMBINATIONS), "fairscore"]
+    names += [f"majorscore_{combine}" for combine in COMBINATIONS]
+    names += ["fairscore"] if len(pairs) > 1 else []  # of one similarity there is no difference
     return [*names, "clipscore", "clapscore"] if baseline else names
 
 
@@ -28,5 +29,6 @@ def table_values(similarities: Tensor, chosen: Sequence[int], baseline: Sequence
         N rows of values, named by :func:`table_columns`.
     """
     columns = [*similarities.unbind(dim=-1), *(major_score(similarities[:, chosen], c) for c in COMBINATIONS)]
-    rows: list[list[float]] = torch.stack([*columns, fair_score(similarities), *baseline], dim=-1).tolist()
+    fair = [fair_score(similarities)] if similarities.shape[1] > 1 else []
+    rows: list[list[float]] = torch.stack([*columns, *fair, *baseline], dim=-1).tolist()
     return rows

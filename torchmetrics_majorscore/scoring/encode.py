@@ -14,13 +14,12 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.shared import Encoder, SharedEncoder, load_encoder
 from torchmetrics_majorscore.encoders.signature import signature
-from torchmetrics_majorscore.modalities import MODALITIES
+from torchmetrics_majorscore.modalities import find_modality
 from torchmetrics_majorscore.networks import SharedNetwork
 from torchmetrics_majorscore.networks.synchrony import SharedSync
 from torchmetrics_majorscore.scoring.batches import Placed, try_each
 from torchmetrics_majorscore.scoring.hear import ClipListener
 from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
-from torchmetrics_majorscore.scoring.read import MODALITIES as READ
 from torchmetrics_majorscore.scoring.read import ReadClip
 
 if TYPE_CHECKING:
@@ -93,7 +92,10 @@ class ClipEncoder:
             from torchmetrics_majorscore.scoring import watch  # brings torchmetrics
 
             self.watcher = watch.ClipWatcher(options.sync, options.seen, self.device)
-        self.wanted = ("audio",) if options.sounds_only else READ
+        heard = options.networks or options.sync
+        names = [*(() if options.sounds_only else self.joint.modalities), *(("audio",) if heard else ())]
+        names += ["video"] if options.sync else []
+        self.wanted = {name: find_modality(name, self.joint) for name in names}
         self.pairs = list(combinations(self.joint.modalities, 2))
 
     @property
@@ -174,7 +176,7 @@ class _Run:
         return (*rates, *content_key([sound.to(self.device) for sound in sounds]))
 
     def _prepare(self, clip: ReadClip) -> Any:
-        modality, given = MODALITIES[self.name], clip.inputs[self.name]
+        modality, given = find_modality(self.name, self.encoder), clip.inputs[self.name]
         if isinstance(given, Pieces) and self.encoder.streams(self.device):
             return modality.prepare_pieces(given, clip.sample_rate, self.encoder, self.device)
         if isinstance(given, Pieces):

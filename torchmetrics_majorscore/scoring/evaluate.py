@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.scoring.embed import embed_clips
@@ -67,7 +68,7 @@ def with_references(generated: Sequence[Entry], reference: Sequence[Entry]) -> l
 def _completed(entry: Entry, real: Entry) -> Entry:
     if entry.video is None:
         entry = replace(entry, video=real.video, label=entry.label or real.label)
-    return replace(entry, text=entry.text or real.text)
+    return replace(entry, text=entry.text or real.text, files={**real.files, **entry.files})
 
 
 def evaluate_clips(
@@ -102,7 +103,8 @@ def evaluate_clips(
     if reference is not None:
         completed = with_references(generated, reference)
         how = replace(options, baseline=False, sync=None, sounds_only=True)
-        sounds = [replace(entry, audio=entry.audio or entry.video, video=None, text=None) for entry in reference]
+        alone: dict[str, Any] = {"video": None, "text": None, "files": {}}
+        sounds = [replace(entry, audio=entry.audio or entry.video, **alone) for entry in reference]
         if options.networks:
             reals, changed = embed_clips(sounds, output.with_suffix(".reference.safetensors"), how, on_clip)
     if options.sync is not None and options.seen is None:

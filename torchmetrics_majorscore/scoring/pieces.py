@@ -56,16 +56,18 @@ class Pieces(ABC):
 
 
 class Pictures(Pieces):
-    """Frames (T, 3, H, W), uint8, at 1 per second; those of one picture that stays on screen share its memory.
+    """Frames (T, 3, H, W), uint8, at the rate of the clip; those of one picture that stays on screen share its memory.
 
     Args:
         opened: opens the clip, which has a video.
         frame_size: height and width to bring frames to; None for those of the first.
+        fps: at which the clip is opened.
     """
 
-    def __init__(self, opened: Callable[[], ClipStream], frame_size: int | None) -> None:
+    def __init__(self, opened: Callable[[], ClipStream], frame_size: int | None, fps: float = FPS) -> None:
         super().__init__(opened)
         self.frame_size = frame_size
+        self.fps = fps
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield each picture as often as it is shown."""
@@ -75,7 +77,7 @@ class Pictures(Pieces):
             frame = prepare_frames(frame, self.frame_size) if self.frame_size else frame
             yield frame.expand(count, -1, -1, -1)
             shown += count
-        self.seconds, self.remarks = shown / FPS, clip.remarks
+        self.seconds, self.remarks = shown / self.fps, clip.remarks
 
 
 class Sound(Pieces):

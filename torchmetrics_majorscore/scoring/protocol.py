@@ -1,8 +1,11 @@
-"""Consistency protocol (MAJORScore, III) on embedded clips: own captions against those of other classes."""
+"""Consistency protocol (MAJORScore, III) on embedded clips: own captions against those of other classes.
+
+With other modalities, what is exchanged may be any of them, and MAJORScore and FairScore are over any pairs.
+"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities, select_pairs
 from torchmetrics_majorscore.functional.major import COMBINATIONS
+from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
 from torchmetrics_majorscore.scoring.read import MODALITIES
 from torchmetrics_majorscore.statistics.balance import Balance, balance
@@ -22,10 +26,42 @@ from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
-METHODS = {
-    "MAJORScore": (("video", "text"), ("text", "audio")),
-    "CLIPCLAP": (("clip_video", "clip_text"), ("clap_text", "clap_audio")),
-}
+CLIPCLAP = (("clip_video", "clip_text"), ("clap_text", "clap_audio"))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is exchanged, and which similarities tell.
+
+    Args:
+        modalities: of the joint space.
+        pairs: of the MAJORScores and of FairScore, see :func:`.select_pairs`.
+        exchanged: the modality that comes from a clip of another class in the mispaired set.
+        seed: of the derangement and of the bootstraps.
+        true: id of a clip to all labels that are true of it: what is exchanged comes from a clip of none of them.
+
+    Raises:
+        ValueError: unknown pairs, or a modality of which none of them has part.
+    """
+
+    modalities: tuple[str, ...] = tuple(MODALITIES)
+    pairs: Pairs = "text"
+    exchanged: str = "text"
+    seed: int = 0
+    true: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.exchanged not in set(chain(*self.chosen)):
+            known = ", ".join(dict.fromkeys(chain(*self.chosen)))
+            raise ValueError(f"Expected to exchange a modality of the pairs, {known}, got {self.exchanged!r}.")
+
+    @property
+    def chosen(self) -> list[tuple[str, str]]:
+        """The pairs."""
+        return select_pairs(self.modalities, self.pairs)
+
+
+DEFAULT = Protocol()
 
 
 @dataclass(frozen=True)
@@ -35,9 +71,10 @@ class Consistency:
     Args:
         means: (set, combination) to the mean score with its interval; the sets are "consistent" and "mispaired".
         separation: combination to AUROC, paired win rate and d', see :func:`.consistency.compare`.
-        fairness: set to the mean FairScore over video-text and text-audio, raw.
+        fairness: set to the mean FairScore over the pairs (of the paper: video-text and text-audio), raw; empty for one
+            pair, which has no difference.
         fairness_standardised: the same after division by the pooled standard deviation of the similarities.
-        balance: set to the paper's Table II.
+        balance: set to the paper's Table II, which is of two pairs; empty for another number.
     """
 
     means: dict[tuple[str, str], Interval]
@@ -48,7 +85,7 @@ class Consistency:
 
 
 def run_protocol(
-    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], seed: int = 0
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], protocol: Protocol = DEFAULT
 ) -> dict[str, Consistency]:
     """Score clips with their own captions and with those of clips of another class; no encoder is called.
 
@@ -56,7 +93,7 @@ def run_protocol(
         embeddings: of all the clips.
         ids: the clips to use.
         labels: their classes.
-        seed: of the derangement and of the bootstraps.
+        protocol: what is exchanged, and which similarities tell.
 
     Returns:
         MAJORScore's results, and CLIPCLAP's if its embeddings are there. Clips without a value in a set are left out.
@@ -64,8 +101,8 @@ def run_protocol(
     Raises:
         ValueError: one class has more than half of the clips, or no clip has a value; with some of the reasons.
     """
-    sets, found = _pair(embeddings, ids, labels, seed), {}
-    for name, pairs in METHODS.items():
+    sets, found, seed = _pair(embeddings, ids, labels, protocol), {}, protocol.seed
+    for name, pairs in {"MAJORScore": protocol.chosen, "CLIPCLAP": CLIPCLAP}.items():
         if embeddings.vectors.keys() >= set(chain(*pairs)):
             similarities = {part: _similarities(x, pairs).double() for part, x in sets.items()}
             missing = torch.cat(list(similarities.values()), dim=-1).isnan().any(dim=-1, keepdim=True)
@@ -79,17 +116,17 @@ def run_protocol(
 
 
 def write_sets(
-    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], folder: Path, seed: int = 0
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], folder: Path, protocol: Protocol = DEFAULT
 ) -> dict[str, Path]:
     """Write the scores of the two sets that :func:`run_protocol` compares, clip by clip.
 
     Args:
         embeddings: see :func:`run_protocol`.
         ids: the clips to use.
-        labels: their classes.
+        labels: see :func:`run_protocol`.
         folder: gets ``consistent.csv`` and ``mispaired.csv`` as ``majorscore score --baseline`` writes tables, each
             with its summary; older ones are replaced.
-        seed: of the derangement.
+        protocol: see :func:`run_protocol`.
 
     Returns:
         Set to its table.
@@ -97,13 +134,13 @@ def write_sets(
     Raises:
         ValueError: one class has more than half of the clips.
     """
-    every, own, baseline = select_pairs(MODALITIES, "all"), METHODS["MAJORScore"], METHODS["CLIPCLAP"]
-    with_baseline = embeddings.vectors.keys() >= set(chain(*baseline))
+    every, own = select_pairs(protocol.modalities, "all"), protocol.chosen
+    with_baseline = embeddings.vectors.keys() >= set(chain(*CLIPCLAP))
     encoder, *rest = embeddings.signature.split("|")
     signature = "|".join(["majorscore", encoder, f"pairs:{'+'.join(map('-'.join, own))}", *rest])
     paths = {}
-    for part, vectors in _pair(embeddings, ids, labels, seed).items():
-        theirs = _similarities(vectors, baseline).unbind(dim=-1) if with_baseline else ()
+    for part, vectors in _pair(embeddings, ids, labels, protocol).items():
+        theirs = _similarities(vectors, CLIPCLAP).unbind(dim=-1) if with_baseline else ()
         paths[part] = folder / f"{part}.csv"
         columns = table_columns(every, with_baseline)
         rows = table_values(_similarities(vectors, every), [every.index(pair) for pair in own], theirs)
@@ -113,26 +150,31 @@ def write_sets(
         for clip_id, row in zip(ids, rows, strict=True):
             words = (found.get(clip_id, "") for found in (embeddings.errors, embeddings.remarks))
             table.add(clip_id, dict(zip(columns, row, strict=True)), *words)
-        table.write_summary(seeded=is_seeded(signature), captions=f"{part}, seed {seed}")
+        exchanged = "captions" if protocol.exchanged == "text" else protocol.exchanged
+        table.write_summary(seeded=is_seeded(signature), **{exchanged: f"{part}, seed {protocol.seed}"})
     return paths
 
 
 def _pair(
-    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], seed: int
+    embeddings: ClipEmbeddings, ids: Sequence[str], labels: Sequence[str], protocol: Protocol
 ) -> dict[str, dict[str, Tensor]]:
     """Give the embeddings of the clips with their own captions, and with those of clips of another class."""
     vectors = {name: torch.from_numpy(x) for name, x in embeddings.select(ids).items()}
-    order = torch.tensor(derange(labels, seed))
-    texts = {name: x[order] for name, x in vectors.items() if name.endswith("text")}
-    return {"consistent": vectors, "mispaired": vectors | texts}
+    order = torch.tensor(derange(labels, protocol.seed, [protocol.true.get(clip_id, ()) for clip_id in ids]))
+    names = [f"{space}{protocol.exchanged}" for space in ("", "clip_", "clap_")]
+    others = {name: x[order] for name, x in vectors.items() if name in names}
+    return {"consistent": vectors, "mispaired": vectors | others}
 
 
 def headline(found: dict[str, Consistency]) -> dict[tuple[str, str], float]:
     """Give the paper's percentages: how much MAJORScore's mean is above CLIPCLAP's, by (set, combination).
 
     They compare means on two scales, which is no evidence that one tells sets apart better: see ``separation``. Where
-    the interval of CLIPCLAP's mean reaches 0, the share is NaN: it would be a thousand percent of nearly nothing.
+    the interval of CLIPCLAP's mean reaches 0, the share is NaN: it would be a thousand percent of nearly nothing. Empty
+    without CLIPCLAP.
     """
+    if "CLIPCLAP" not in found:
+        return {}
     ours, theirs = found["MAJORScore"].means, found["CLIPCLAP"].means
     above = {key for key, mean in theirs.items() if mean.low > 0}
     return {key: relative_change(ours[key].value, theirs[key].value) if key in above else math.nan for key in ours}
@@ -140,15 +182,18 @@ def headline(found: dict[str, Consistency]) -> dict[tuple[str, str], float]:
 
 def _similarities(vectors: dict[str, Tensor], pairs: Sequence[tuple[str, str]]) -> Tensor:
     # One by one, since the names of two spaces pair only within their own.
-    return torch.cat([pair_similarities(vectors, [pair]) for pair in pairs], dim=-1)
+    nothing = torch.full((len(next(iter(vectors.values()))), 1), math.nan)
+    parts = [pair_similarities(vectors, [pair]) if vectors.keys() >= set(pair) else nothing for pair in pairs]
+    return torch.cat(parts, dim=-1)
 
 
 def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
-    """Measure two sets of similarities, (N, 2), NaN in both for a clip that has no value in one."""
+    """Measure two sets of similarities, (N, K), NaN in both for a clip that has no value in one."""
     scores: dict[tuple[str, str], Any] = {
         (name, c): major_score(similarities, c).numpy() for name, similarities in sets.items() for c in COMBINATIONS
     }
-    fair = {name: fair_score(similarities).numpy() for name, similarities in sets.items()}
+    count = next(iter(sets.values())).shape[1]
+    fair = {name: fair_score(similarities).numpy() for name, similarities in sets.items() if count > 1}
     whole = {name: similarities[~similarities.isnan().any(dim=-1)].numpy() for name, similarities in sets.items()}
     spread = {name: math.sqrt(x.var(axis=0, ddof=1).mean()) if len(x) > 1 else math.nan for name, x in whole.items()}
     return Consistency(
@@ -156,7 +201,7 @@ def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
         {c: compare(scores["consistent", c], scores["mispaired", c], seed) for c in COMBINATIONS},
         {name: _mean(values, seed) for name, values in fair.items()},
         {name: _mean(values / spread[name], seed) for name, values in fair.items()},
-        {name: balance(*similarities.T) for name, similarities in whole.items()},
+        {name: balance(*similarities.T) for name, similarities in whole.items() if count == 2},
     )
 
 

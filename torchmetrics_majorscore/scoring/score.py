@@ -83,10 +83,10 @@ def score_clips(
 
 def score_into(table: ScoreTable, scorer: "ClipScorer", waiting: Iterable[Entry], on_row: Callable[[], object]) -> None:
     """Score clips, and add their rows to a table; of those to come a few are read ahead."""
-    options = scorer.encoder.options
-    clips = read_ahead(waiting, scorer.encoder.frame_size, options.workers, 2 * options.batch_size)
+    encoder, options = scorer.encoder, scorer.encoder.options
+    clips = read_ahead(waiting, encoder.frame_size, options.workers, 2 * options.batch_size, encoder.wanted)
     for batch in batches(clips, options.batch_size):
-        encoded = scorer.encoder.encode(batch)
+        encoded = encoder.encode(batch)
         for clip_id, values in zip(encoded.ids, scorer.rows(encoded), strict=True):
             table.add(clip_id, values, encoded.errors.get(clip_id, ""), encoded.remarks.get(clip_id, ""))
             on_row()

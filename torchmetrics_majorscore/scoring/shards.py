@@ -43,4 +43,5 @@ def score_shard(
 def _describe(entry: Entry) -> str:
     """Describe a clip as its manifest does: of the files only the names."""
     names = [None if path is None else path.name for path in (entry.video, entry.audio)]
-    return repr((entry.id, names, entry.text, entry.start, entry.end, entry.audio_track))
+    others = [(name, path.name) for name, path in sorted(entry.files.items())]
+    return repr((entry.id, names, entry.text, entry.start, entry.end, entry.audio_track, *others))

@@ -7,7 +7,7 @@ from typing import Any
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.media.tars import read_tar
 from torchmetrics_majorscore.media.url import Url
-from torchmetrics_majorscore.scoring.read import source_of, stamp_of
+from torchmetrics_majorscore.scoring.read import others_of, source_of, stamp_of
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions, find_finished, score_into
 from torchmetrics_majorscore.tables.claim import claim
 from torchmetrics_majorscore.tables.read import is_seeded
@@ -55,9 +55,12 @@ def score_tars(
         scorer = ClipScorer(options)
         if shard and (done := find_finished(path, {"signature": scorer.signature, **mark}, options)):
             return done
+        others = others_of(scorer.encoder.wanted)
         table = ScoreTable(path, scorer.columns, scorer.signature, None, options.retry_failed)
         units: list[int] = []
-        score_into(table, scorer, _wanted((read_tar(tar, audio_track) for tar in own), table, units, on_row), on_row)
+        score_into(
+            table, scorer, _wanted((read_tar(tar, audio_track, others) for tar in own), table, units, on_row), on_row
+        )
         return table.write_summary(seeded=is_seeded(scorer.signature), **(mark | {"units": units} if shard else {}))
 
 

@@ -7,15 +7,18 @@ Intervals come from rows resampled with a seed that stands beside them.
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Index, Interval, bootstrap, complete_rows
 
+TRIES = 100
+"""Draws for each row until a swap counts as impossible."""
 
-def derange(classes: Sequence[str], seed: int) -> list[int]:
+
+def derange(classes: Sequence[str], seed: int, others: Sequence[Collection[str]] | None = None) -> list[int]:
     """Give every row a partner of another class, each row once: the captions of the mispaired set.
 
     A random permutation whose same-class rows then swap partners with random rows. If no class fills more than half
@@ -24,12 +27,13 @@ def derange(classes: Sequence[str], seed: int) -> list[int]:
     Args:
         classes: class of each of N rows, for example its VGGSound label.
         seed: seed of ``random.Random``; equal seeds give equal partners.
+        others: of each row, more classes that are true of it: its partner is of none of them either.
 
     Returns:
         Index of each row's partner, N of them: a permutation.
 
     Raises:
-        ValueError: a class has more than half of the rows.
+        ValueError: a class has more than half of the rows, or so much is true of a row that no partner was found.
 
     Example:
         >>> derange(["dog", "cat", "dog", "cat"], seed=0)
@@ -39,13 +43,17 @@ def derange(classes: Sequence[str], seed: int) -> list[int]:
     for name, count in Counter(classes).most_common(1):
         if 2 * count > n:
             raise ValueError(f"Expected no class with more than half of the {n} rows, got {name!r} with {count}.")
+    true = [{own, *more} for own, more in zip(classes, others or [()] * n, strict=True)]
     generator = random.Random(seed)
     partners = generator.sample(range(n), n)
     for row in generator.sample(range(n), n):
-        while classes[row] == classes[partners[row]]:
-            other = generator.randrange(n)
-            if classes[row] not in (classes[other], classes[partners[other]]):
+        tries = 0
+        while classes[partners[row]] in true[row]:
+            other, tries = generator.randrange(n), tries + 1
+            if classes[partners[other]] not in true[row] and classes[partners[row]] not in true[other]:
                 partners[row], partners[other] = partners[other], partners[row]
+            elif tries > TRIES * n:  # without others some swap always mends it
+                raise ValueError(f"Expected rows of other classes than {', '.join(sorted(true[row]))}, got too few.")
     return partners
 
 
