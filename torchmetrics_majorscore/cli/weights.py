@@ -10,7 +10,8 @@ from torchmetrics_majorscore.cli.files import check_folder
 from torchmetrics_majorscore.cli.options import ENCODING, SAID
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import stage
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, download
+from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.download import find_checkpoint
 from torchmetrics_majorscore.extras import needs_extra, needs_extras
 from torchmetrics_majorscore.tables.read import MEANINGLESS
 
@@ -49,11 +50,11 @@ def _get(options: argparse.Namespace, out: Output) -> int:
     if options.quiet:
         disable_progress_bars()
     files = dict.fromkeys(file for name in options.names for file in find_entry(name).files)
-    if own := [file for file in files if file not in CHECKPOINTS]:
+    if own := [file for file in files if find_checkpoint(file) is None]:
         raise ValueError(f"Expected names whose files are downloaded, got {', '.join(options.names)}, with {own[0]}.")
     got = {}
     for file in files:
-        got[file] = download(CHECKPOINTS[file])
+        got[file] = Weights("").path(file)
         out.notes(str(got[file]))
     out.record(files=got)
     return DONE
