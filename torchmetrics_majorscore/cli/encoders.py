@@ -59,7 +59,9 @@ def _encoders(options: argparse.Namespace, out: Output) -> int:
     encoders = [_row(name, entry, options.weights) for name, entry in ENCODERS.items()]
     for name, known in ADAPTERS.items():
         facts = {"name": name, "modalities": ", ".join(known.modalities), "dimension": known.dimension}
-        encoders.append(facts | {"MB": round(known.megabytes), "licence": known.licence, "here": "bring its module"})
+        encoders.append(
+            facts | {"MB": round(known.megabytes) or None, "licence": known.licence, "here": "bring its module"}
+        )
     whole = {"dimension": "Int64", "MB": "Int64", "classes": "Int64"}
     networks = [_row(name, entry, options.weights) for name, entry in ALL_NETWORKS.items()]
     for title, rows in (("encoders", encoders), ("networks", networks)):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.first_use import FirstUse
 from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
 from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision, find_encoder
@@ -33,6 +34,7 @@ class SharedEncoder(Handle[JointEncoder]):
         shapes: see :class:`.JointEncoder`.
         fps: see :class:`.JointEncoder`.
         per_pair: see :class:`.JointEncoder`.
+        first_use: checks what an encoder of the user's own returns; None for one of the table.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -51,6 +53,7 @@ class SharedEncoder(Handle[JointEncoder]):
         shapes: Mapping[str, Shape] | None = None,
         fps: float = 1.0,
         per_pair: Mapping[str, tuple[str, ...]] | None = None,
+        first_use: FirstUse | None = None,
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
@@ -60,6 +63,7 @@ class SharedEncoder(Handle[JointEncoder]):
         self.shapes = shapes or {}
         self.fps = fps
         self.per_pair = per_pair or {}
+        self.first_use = first_use
 
     def views(self, modality: str) -> list[str]:
         """Name the embeddings of a modality: itself, or one like ``text_for_audio`` for each partner."""
@@ -136,10 +140,17 @@ class SharedEncoder(Handle[JointEncoder]):
         given = batch() if callable(batch) else batch
         with exact_float32(device, gradients=gradients):
             embeddings: Tensor = getattr(encoder, method)(given)
+        self._check(encoder, method, given, embeddings, device)
+        return embeddings.float() if gradients else embeddings.detach().float()
+
+    def _check(self, encoder: Any, method: str, given: Any, embeddings: Tensor, device: torch.device) -> None:
         if embeddings.ndim != 2 or len(embeddings) != len(given):
             got = tuple(embeddings.shape)
             raise ValueError(f"Expected {method} of {encoder.name} to return ({len(given)}, D), got {got}.")
-        return embeddings.float() if gradients else embeddings.detach().float()
+        if self.first_use and method.startswith("encode_"):
+            views = len(self.views(method.removeprefix("encode_")))
+            with exact_float32(device):
+                self.first_use.check(f"{method} of {encoder.name}", given, embeddings, views, getattr(encoder, method))
 
     def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
         """Encode as :meth:`encode`, with gradients to the batch; nothing is kept."""
@@ -290,5 +301,14 @@ def _by_object(encoder: Any) -> SharedEncoder:
     fps = getattr(kept, "fps", 1.0)
     per_pair = dict(getattr(kept, "per_pair", {}))
     return SharedEncoder(
-        key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes), fps=fps, per_pair=per_pair
+        key,
+        portable_key,
+        modalities,
+        rate,
+        lambda: kept,
+        (kept,),
+        shapes=dict(shapes),
+        fps=fps,
+        per_pair=per_pair,
+        first_use=FirstUse(),
     )

@@ -134,7 +134,7 @@ class Adapter:
         modalities: the names of its modalities.
         dimension: of its embeddings.
         licence: of the public weights.
-        megabytes: of the public weights.
+        megabytes: of the public weights; 0 if unknown.
         address: where they are.
     """
 
@@ -154,6 +154,14 @@ ADAPTERS = {
         "CC-BY-NC-SA-4.0",
         4803,
         "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+    ),
+    "languagebind": Adapter(
+        "languagebind.LanguageBind",
+        ("video", "text", "audio", "image"),
+        768,
+        "MIT",
+        0,
+        "https://huggingface.co/LanguageBind",
     ),
 }
 
