@@ -89,8 +89,8 @@ def test_it_is_a_joint_encoder_of_what_the_module_has(encoder):
         for place, item in enumerate(batch):
             assert torch.equal(handle.encode(modality, [item], CPU)[0], rows[place])
     given = next(given for key, given in handle.on(CPU).module.given if key == "language")
-    assert given["attention_mask"][:2].sum(dim=1).tolist() == [5, 3]
-    assert given["input_ids"][0, 4] == 49_407
+    assert given["attention_mask"][:2].sum(dim=1).tolist() == [6, 3]  # "barks" is two tokens
+    assert given["input_ids"][0, 5] == 49_407  # the end
 
 
 def test_another_module_is_named():
