@@ -12,9 +12,14 @@ APART = 1e-2
 
 
 class FirstUse:
-    """Checks a modality with its first batch, and whether neighbours matter with the first that has two samples."""
+    """Checks a modality with its first batch, and whether neighbours matter with the first that has two samples.
 
-    def __init__(self) -> None:
+    Args:
+        company: whether to encode a sample of that batch once more, alone.
+    """
+
+    def __init__(self, company: bool) -> None:
+        self._company = company
         self._widths: dict[str, int] = {}
         self._in_company: set[str] = set()
 
@@ -36,8 +41,8 @@ class FirstUse:
         """
         if what not in self._widths:
             self._check_vectors(what, embeddings, views)
-        alone_before = what not in self._in_company and len(given) > 1 and isinstance(given[0], Tensor | str)
-        if alone_before:
+        pending = self._company and what not in self._in_company
+        if pending and len(given) > 1 and isinstance(given[0], (Tensor, str)):  # pieces are read once
             apart = (encode(given[:1])[0].float() - embeddings[0].float()).norm().item()
             if apart > APART:
                 raise ValueError(

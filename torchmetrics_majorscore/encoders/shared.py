@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
 from torchmetrics_majorscore.encoders.first_use import FirstUse
@@ -310,5 +310,5 @@ def _by_object(encoder: Any) -> SharedEncoder:
         shapes=dict(shapes),
         fps=fps,
         per_pair=per_pair,
-        first_use=FirstUse(),
+        first_use=FirstUse(company=isinstance(kept, nn.Module)),
     )
