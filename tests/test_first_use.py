@@ -13,11 +13,11 @@ from torchmetrics_majorscore.encoders import load_encoder
 class Own(nn.Module):
     """Loudness and length as directions, with a mistake if asked for."""
 
-    name, modalities, sample_rate = "own@1", ("text", "audio"), 16_000
+    modalities, sample_rate = ("text", "audio"), 16_000
 
     def __init__(self, mistake=""):
         super().__init__()
-        self.mistake = mistake
+        self.mistake, self.name = mistake, f"own{mistake}@1"
 
     def encode_text(self, batch):
         rows = torch.tensor([[float(len(text)), 1.0] for text in batch])
@@ -36,9 +36,12 @@ BATCH = {"text": ["a dog barks", "rain"], "audio": [sound(0.2, 16_000), 0.1 * so
 @pytest.mark.parametrize(
     ("mistake", "line"),
     [
-        ("length", "Expected encode_audio of own@1 to return unit vectors, got lengths from .* to .*: torch.nn"),
-        ("width", "Expected encode_audio of own@1 to return 4 numbers as encode_text of own@1 does, got 2"),
-        ("batch", "Expected encode_audio of own@1 to give a sample one embedding, got another one in a batch of 2, "),
+        ("length", "Expected encode_audio of ownlength@1 to return unit vectors, got lengths from .* to .*: torch.nn"),
+        ("width", "Expected encode_audio of ownwidth@1 to return 4 numbers as encode_text of ownwidth@1 does, got 2"),
+        (
+            "batch",
+            "Expected encode_audio of ownbatch@1 to give a sample one embedding, got another one in a batch of 2, ",
+        ),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_kept(mistake, line):

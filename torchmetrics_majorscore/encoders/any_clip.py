@@ -66,7 +66,7 @@ class AnyCLIP(CLIP):
     def _texts(self, tokens: Tensor) -> Tensor:
         with self.running():
             embedded = self.network.encode_text(tokens)
-        return normalize(embedded.float(), dim=-1)
+        return self._project(normalize(embedded.float(), dim=-1))
 
 
 def load(weights: Weights, pool: Pool, variant: str) -> AnyCLIP:

@@ -100,7 +100,8 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
     if own := [file for file in files if file not in public and not bundle]:
         if weights is None or str(weights) == "seeded":
             raise FileNotFoundError(
-                f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` writes it, got {weights!r}."
+                f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` or `connect` writes it, got "
+                f"{weights!r}."
             )
     elif weights is None:
         return Weights("|".join(public[file].revision for file in files))

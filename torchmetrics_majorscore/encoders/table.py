@@ -114,6 +114,7 @@ ENCODERS = {
         ("clip-tiny", "clap-tiny"),
         dimension=128,
     ),
+    "connected": NamedEncoder("connected.load", ("video", "text", "audio"), ("clap_clip.safetensors",)),
     "late-fusion": NamedEncoder(
         "late_fusion.load",
         ("video", "text", "audio", "image"),
