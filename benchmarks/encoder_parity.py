@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import machine, versions
+from machine import machine
 from originals import picture, sound
 from parity import SHORT, Row, compare, frames
 from PIL import Image
@@ -57,7 +57,7 @@ class Costs:
         with exact_float32(CPU):
             start = time.process_time()
             out = run()
-        self.lines.append(f"{name}: {what}: {time.process_time() - start:.2f} s of one core")
+        self.lines.append(f"{name}: {what}: {time.process_time() - start:.2g} s of one core")
         return out
 
 
@@ -231,7 +231,7 @@ def main() -> None:
         "",
         *listed,
         "",
-        f"{machine()} Versions: {versions()}.",
+        machine(),
         "",
     ]
     options.output.write_text(page + TITLE + ABOUT + "\n".join([*table, *end]), encoding="utf-8")
