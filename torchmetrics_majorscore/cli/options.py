@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torchmetrics_majorscore.media import Manifest
 
 DEFAULT = "c-mcr"
-PLAIN = (DEFAULT, "c-mcr-tiny")
+PLAIN = (DEFAULT, "c-mcr-tiny", "ex-mcr", "wav2clip")
 """Encoders of video, text and audio alone: their clips are listed before torch is loaded."""
 
 ENCODING = {"av": "media", "ftfy": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
@@ -87,9 +87,11 @@ def joint_encoder(options: argparse.Namespace) -> "SharedEncoder":
     if isinstance(options.encoder, str):
         with stage("loading torch"):
             from torchmetrics_majorscore.encoders import load_encoder
+            from torchmetrics_majorscore.encoders.table import FAMILIES
 
         how = {name: getattr(options, name) for name in ("weights", "pool", "precision")}
-        own = ":" in options.encoder
+        family, colon, _ = options.encoder.partition(":")
+        own = colon and family not in FAMILIES
         try:
             options.encoder = load_encoder(own_encoder(options.encoder) if own else options.encoder, **how)
         except TypeError as error:

@@ -28,6 +28,9 @@ class JointEncoder(Protocol):
     - ``encode_depth`` or any other name: list of tensors, float32, of the shape that ``shapes`` declares for it:
       ``{"depth": (1, 224, 224), "points": (None, 3)}``, None for a dimension of any size.
 
+    One whose embedding of a modality depends on the other modality of the pair declares ``per_pair``, ``{"text":
+    ("video", "audio")}``, and gives (B, 2 D): the unit vectors for each of these partners side by side.
+
     The batch is on the metric's device. The embedding of a sample must not depend on its neighbours. An encoder with
     ``streams = True`` also takes pieces of frames or of a waveform, any iterable of tensors, in place of one tensor, so
     that a long clip is never whole in memory. For words on samples that it encodes though they look like a mistake, it

@@ -8,7 +8,12 @@ A local folder takes the public files under their public names:
 ``clap-music``       ``music_speech_audioset_epoch_15_esc_89.98.safetensors`` or ``.pt`` (laion_clap)
 ``clap-audioset``    ``630k-audioset-fusion-best.safetensors`` or ``.pt`` (laion_clap)
 ``any-clap``         ``clap``, or another checkpoint of laion_clap with HTSAT (for CLAP in its own space)
+``clap:CHECKPOINT``  ``CHECKPOINT.safetensors`` or ``CHECKPOINT.pt`` (laion_clap)
+``clip:NAME/TAG``    ``NAME-TAG/open_clip_model.safetensors`` or ``NAME-TAG/open_clip_pytorch_model.bin`` (open_clip)
+``pe-av-*/*``        ``pe-av-*/config.json``, ``model.safetensors`` and the two files of the tokenizer beside it (PE-AV)
 ``heads``            ``clap_clip.safetensors`` or ``clap_clip.pt`` (C-MCR)
+``ex-head``          ``ex_clap.safetensors`` or ``ex_clap.pt`` (Ex-MCR)
+``wav2clip``         ``Wav2CLIP.safetensors`` or ``Wav2CLIP.pt`` (Wav2CLIP)
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
@@ -17,19 +22,27 @@ A local folder takes the public files under their public names:
 ==================== ============================================================================================
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, download, file_sha256
+from torchmetrics_majorscore.encoders.download import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    download,
+    file_sha256,
+    find_checkpoint,
+)
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.replace import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,13 @@ class Weights:
 
     def path(self, file: str) -> Path:
         """Return the path of a checkpoint, downloading it if it is not in a local folder."""
-        return self.files[file] if self.folder else download(CHECKPOINTS[file])
+        if self.folder:
+            return self.files[file]
+        if file.startswith("clip:"):
+            from torchmetrics_majorscore.encoders import any_clip
+
+            return any_clip.download_public(file.removeprefix("clip:"))
+        return download(CHECKPOINTS[file])
 
     def read(self, file: str) -> dict[str, Tensor]:
         """Read a checkpoint's tensors."""
@@ -77,19 +96,21 @@ def find_weights(files: Sequence[str], weights: str | Path | None = None, bundle
         FileNotFoundError: the folder or a file in it is missing; the message names all of them.
     """
     weights = weights or bundle or os.environ.get(ENVIRONMENT) or None
-    if own := [file for file in files if file not in CHECKPOINTS and not bundle]:
+    public = {file: checkpoint for file in files if (checkpoint := find_checkpoint(file))}
+    if own := [file for file in files if file not in public and not bundle]:
         if weights is None or str(weights) == "seeded":
             raise FileNotFoundError(
-                f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` writes it, got {weights!r}."
+                f"Expected weights=FOLDER with {', '.join(own)}, as `majorscore fuse` or `connect` writes it, got "
+                f"{weights!r}."
             )
     elif weights is None:
-        return Weights("|".join(CHECKPOINTS[file].revision for file in files))
+        return Weights("|".join(public[file].revision for file in files))
     if str(weights) == "seeded" and not bundle:
         return Weights("seeded", seeded=True)
     folder = Path(weights).expanduser().resolve()
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected weights to be a folder with checkpoints, got {str(weights)!r}.")
-    names = {file: CHECKPOINTS[file].names if file in CHECKPOINTS else (file,) for file in files}
+    names = {file: public[file].names if file in public else (file,) for file in files}
     here = {file: [folder / name for name in names[file] if (folder / name).is_file()] for file in files}
     found = {file: paths[0] for file, paths in here.items() if paths}
     missing = [" or ".join(names[file][:2]) for file in files if file not in found]
@@ -128,6 +149,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
+    from torch import Tensor
+
     content = _unpickle(path)
     content = content.get("state_dict", content.get("model", content))
     tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
@@ -138,6 +161,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickle(path: Path) -> dict[str, Any]:
     import numpy as np
+    import torch
 
     kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
     functions: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}

@@ -226,6 +226,12 @@ def load_audioset(weights: Weights, pool: Pool) -> CLAP:
     return _load(weights, "clap-audioset", "clap-audioset")
 
 
+def load_variant(weights: Weights, pool: Pool, variant: str) -> CLAP:
+    """Build CLAP of one of laion_clap's checkpoints by its name: those of music are HTSAT-base, the others tiny."""
+    drawn = BASE if variant.startswith("music") else HTSATOptions(fusion="-fusion" in variant)
+    return _load(weights, f"clap:{variant}", f"clap:{variant}", drawn)
+
+
 def _load(weights: Weights, file: str, name: str, seeded: HTSATOptions | None = None) -> CLAP:
     network = load_network(weights, file, with_text=True, seeded=seeded)
     return _named(CLAP(network, tokenizer=load_tokenizer(weights), mel=mel_of(network)), name, weights.seeded)

@@ -20,7 +20,7 @@ from torchmetrics_majorscore.encoders.clip_network import TextTower, build_vit_b
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.hugging_face import from_hugging_face
 from torchmetrics_majorscore.encoders.precision import Tower
-from torchmetrics_majorscore.encoders.resize import prepare_frames
+from torchmetrics_majorscore.encoders.resize import Resizing, prepare_frames
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
 
@@ -58,6 +58,8 @@ class CLIP(Tower):
     modalities = ("video", "text")
     sample_rate = 0
     streams = True
+    resizing = Resizing()
+    """How pictures are brought to their size."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class CLIP(Tower):
             for piece in (video,) if isinstance(video, Tensor) else video:
                 still = len(piece) > 1 and piece.stride(0) == 0  # one picture that stays on screen
                 counts[-1] += [len(piece)] if still else [1] * len(piece)
-                yield prepare_frames(piece[:1] if still else piece, self.frames.size)
+                yield prepare_frames(piece[:1] if still else piece, self.frames.size, self.resizing)
 
     def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
         """Say which captions are longer than the text tower reads."""

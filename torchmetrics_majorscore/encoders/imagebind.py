@@ -4,8 +4,7 @@ Inputs are prepared as av-benchmark prepares them for its IB-score: of a video, 
 overlapping pairs and three crops each; of a sound, three clips of 2 s. The module averages what it makes of the pairs
 or clips of a sample.
 
-Source: Girdhar et al., "ImageBind: One Embedding Space To Bind Them All", CVPR 2023; the steps of a mel spectrogram as
-in Kaldi (Povey et al., ASRU 2011).
+Source: Girdhar et al., "ImageBind: One Embedding Space To Bind Them All", CVPR 2023.
 """
 
 import copy
@@ -21,19 +20,14 @@ from torch.nn.functional import interpolate, normalize, pad
 from torchmetrics_majorscore.encoders.base import in_micro_batches
 from torchmetrics_majorscore.encoders.clip import FrameOptions, remark_cut
 from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.encoders.kaldi import RATE, WINDOW, kaldi_filters, kaldi_log_mel
 from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
-from torchmetrics_majorscore.functional.mel_bands import kaldi_bands
 
-RATE = 16_000
 SIZE = 224
 CLIPS = 3
 SECONDS = 2
 BANDS = 128
 FRAMES = 204
-WINDOW, N_FFT, HOP = 400, 512, 160
-LOWEST, HIGHEST = 20.0, 8_000.0  # Hz
-EMPHASIS = 0.97
-FLOOR = 1.1920928955078125e-07  # Kaldi's: the smallest step of float32 at 1
 MEAN, SCALE = -4.268, 9.138
 TEXTS_PER_CALL = 4
 
@@ -59,8 +53,8 @@ class ImageBind(nn.Module):
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.name = f"imagebind@{state_digest(self.module)}"
         self.tokenizer = Tokenizer()  # CLIP's
-        self.register_buffer("window", torch.hann_window(WINDOW, periodic=False), persistent=False)
-        self.register_buffer("bands", kaldi_bands(RATE, N_FFT, BANDS, LOWEST, HIGHEST), persistent=False)
+        for name, tensor in zip(("window", "bands"), kaldi_filters(BANDS), strict=True):
+            self.register_buffer(name, tensor, persistent=False)
         for name, values in (("mean", FrameOptions.mean), ("std", FrameOptions.std)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
@@ -133,18 +127,9 @@ class ImageBind(nn.Module):
             start = latest * number / (CLIPS - 1)
             clip = wave[int(start * RATE) : int((start + SECONDS) * RATE)]
             clip -= clip.mean()
-            mel = self._log_mel(clip).T[:, :FRAMES]
+            mel = kaldi_log_mel(clip, self.window, self.bands).T[:, :FRAMES]
             clips.append((pad(mel, (0, FRAMES - mel.shape[1])) - MEAN) / SCALE)
         return torch.stack(clips)[:, None]
-
-    def _log_mel(self, waveform: Tensor) -> Tensor:
-        """Compute Kaldi's log-mel of a waveform (S,), (T, 128)."""
-        frames = waveform.unfold(0, WINDOW, HOP)
-        frames = frames - frames.mean(dim=1, keepdim=True)
-        before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-        spectrum = torch.fft.rfft((frames - EMPHASIS * before) * self.window, N_FFT).abs() ** 2.0
-        mel: Tensor = (spectrum @ self.bands).clamp(min=FLOOR).log()
-        return mel
 
     def _run(self, modality: str, prepared: Tensor) -> Tensor:
         embedded: Any = self.module({modality: prepared})[modality]

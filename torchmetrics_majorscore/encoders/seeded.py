@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders import clap, clip, cmcr
+from torchmetrics_majorscore.encoders import clap, clip, cmcr, ex_mcr, wav2clip
 from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights, write_tensors
 from torchmetrics_majorscore.encoders.htsat import HTSATOptions, WindowAttention, build_htsat
@@ -37,6 +37,9 @@ def write_seeded(folder: Path, seed: int = 0) -> None:
     with clean_build():
         write_tensors(folder / "open_clip_model.safetensors", _seeded(clip.load_network(source), seed))
         torch.save(_seeded(cmcr.load_heads(source), seed), folder / "clap_clip.pt")
+        torch.save(_seeded(ex_mcr.load_head(source), seed), folder / "ex_clap.pt")
+        sounds = _seeded(wav2clip.load_tower(source).network, seed)
+        torch.save({**sounds, wav2clip.WINDOW: torch.hann_window(wav2clip.N_FFT)}, folder / "Wav2CLIP.pt")
         towers = _seeded(clap.load_network(source, with_text=True), seed)
         torch.save(_as_laion_clap(towers, seed), folder / "630k-fusion-best.pt")
 

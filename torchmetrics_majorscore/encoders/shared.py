@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
+from torchmetrics_majorscore.encoders.first_use import FirstUse
 from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
-from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision, find_encoder
 
 Batch = Sequence[Tensor | str] | Callable[[], Sequence[Tensor | str]]
 PUBLIC = ("video", "image", "text", "audio")
@@ -32,6 +33,8 @@ class SharedEncoder(Handle[JointEncoder]):
         frame_size: see :class:`.NamedEncoder`.
         shapes: see :class:`.JointEncoder`.
         fps: see :class:`.JointEncoder`.
+        per_pair: see :class:`.JointEncoder`.
+        first_use: checks what an encoder of the user's own returns; None for one of the table.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -49,6 +52,8 @@ class SharedEncoder(Handle[JointEncoder]):
         frame_size: int | None = None,
         shapes: Mapping[str, Shape] | None = None,
         fps: float = 1.0,
+        per_pair: Mapping[str, tuple[str, ...]] | None = None,
+        first_use: FirstUse | None = None,
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
         self.modalities = modalities
@@ -57,6 +62,17 @@ class SharedEncoder(Handle[JointEncoder]):
         self.frame_size = frame_size
         self.shapes = shapes or {}
         self.fps = fps
+        self.per_pair = per_pair or {}
+        self.first_use = first_use
+
+    def views(self, modality: str) -> list[str]:
+        """Name the embeddings of a modality: itself, or one like ``text_for_audio`` for each partner."""
+        return [f"{modality}_for_{partner}" for partner in self.per_pair.get(modality, ())] or [modality]
+
+    def split(self, modality: str, rows: Tensor) -> dict[str, Tensor]:
+        """Give what :meth:`encode` gave of a modality by the names of :meth:`views`, each (B, D)."""
+        views = self.views(modality)
+        return dict(zip(views, rows.chunk(len(views), dim=-1), strict=True))
 
     def encode(
         self,
@@ -79,7 +95,8 @@ class SharedEncoder(Handle[JointEncoder]):
             key: what the batch follows from, see :func:`.content_key`; None for that of the batch itself.
 
         Returns:
-            Embeddings, float32, (B, D).
+            Embeddings, float32, (B, D); side by side, (B, P D), where there is one for each of P partners, see
+            :meth:`split`.
 
         Raises:
             ValueError: the encoder returned something else than B rows.
@@ -123,10 +140,17 @@ class SharedEncoder(Handle[JointEncoder]):
         given = batch() if callable(batch) else batch
         with exact_float32(device, gradients=gradients):
             embeddings: Tensor = getattr(encoder, method)(given)
+        self._check(encoder, method, given, embeddings, device)
+        return embeddings.float() if gradients else embeddings.detach().float()
+
+    def _check(self, encoder: Any, method: str, given: Any, embeddings: Tensor, device: torch.device) -> None:
         if embeddings.ndim != 2 or len(embeddings) != len(given):
             got = tuple(embeddings.shape)
             raise ValueError(f"Expected {method} of {encoder.name} to return ({len(given)}, D), got {got}.")
-        return embeddings.float() if gradients else embeddings.detach().float()
+        if self.first_use and method.startswith("encode_"):
+            views = len(self.views(method.removeprefix("encode_")))
+            with exact_float32(device):
+                self.first_use.check(f"{method} of {encoder.name}", given, embeddings, views, getattr(encoder, method))
 
     def differentiate(self, modality: str, batch: Sequence[Any], device: torch.device) -> Tensor:
         """Encode as :meth:`encode`, with gradients to the batch; nothing is kept."""
@@ -155,9 +179,11 @@ class SharedEncoder(Handle[JointEncoder]):
         Weights come from the folder of the joint encoder.
         """
         name, weights, _, precision = (*self._recipe, None, None, None)[:4]
-        if not isinstance(name, str) or not ENCODERS[name].baseline:
-            raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
-        clip, own = ENCODERS[name].baseline
+        entry = find_encoder(name) if isinstance(name, str) else None
+        if entry is None or not entry.baseline:
+            able = ", ".join(known for known, other in ENCODERS.items() if other.baseline)
+            raise ValueError(f"Expected one of {able} by name for the baseline, got {self.portable_key}.")
+        clip, own = entry.baseline
         return [load_encoder(other, weights=weights, precision=precision) for other in (clip, clap or own)]
 
     def _before_build(self, device: torch.device) -> None:
@@ -186,7 +212,7 @@ def load_encoder(
     """Give the process-wide handle of an encoder.
 
     Args:
-        encoder: a name out of :data:`ENCODERS`, an object as :class:`JointEncoder` describes it, or a handle, which
+        encoder: a name, see :func:`.find_encoder`, an object as :class:`JointEncoder` describes it, or a handle, which
             is given back. Of an ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training
             changes no score.
         weights: for a name, the folder with the checkpoints (see :mod:`.checkpoints`), ``"seeded"`` for random
@@ -224,13 +250,11 @@ def _load(
 
 
 def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Precision) -> SharedEncoder:
-    if name not in ENCODERS:
-        raise ValueError(f"Expected encoder to be one of {sorted(ENCODERS)} or an encoder object, got {name!r}.")
+    entry = find_encoder(name)
     if pool not in get_args(Pool):
         raise ValueError(f"Expected pool to be one of {list(get_args(Pool))}, got {pool!r}.")
     if precision not in get_args(Precision):
         raise ValueError(f"Expected precision to be one of {list(get_args(Precision))}, got {precision!r}.")
-    entry = ENCODERS[name]
     source = entry.find_weights(weights)
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
@@ -245,6 +269,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         precision,
         entry.frame_size,
         fps=entry.fps,
+        per_pair=entry.per_pair,
     )
 
 
@@ -274,4 +299,16 @@ def _by_object(encoder: Any) -> SharedEncoder:
     kept, key, portable_key = freeze(encoder)
     rate, modalities = getattr(kept, "sample_rate", 0), tuple(kept.modalities)
     fps = getattr(kept, "fps", 1.0)
-    return SharedEncoder(key, portable_key, modalities, rate, lambda: kept, (kept,), shapes=dict(shapes), fps=fps)
+    per_pair = dict(getattr(kept, "per_pair", {}))
+    return SharedEncoder(
+        key,
+        portable_key,
+        modalities,
+        rate,
+        lambda: kept,
+        (kept,),
+        shapes=dict(shapes),
+        fps=fps,
+        per_pair=per_pair,
+        first_use=FirstUse(company=isinstance(kept, nn.Module)),
+    )

@@ -29,6 +29,8 @@ def multilinear_product(embeddings: Mapping[str, Tensor]) -> Tensor:
         >>> multilinear_product({name: torch.tensor([[3.0, 4.0]]) for name in ("video", "text", "audio")})
         tensor([0.7280], dtype=torch.float64)
     """
+    if several := [name for name in embeddings if "_for_" in name]:
+        raise ValueError(f"Expected one embedding of each modality, got {several[0]}: a product has no pairs.")
     shapes = {tuple(embedding.shape) for embedding in embeddings.values()}
     if len(embeddings) < 2 or len(shapes) > 1 or any(len(shape) != 2 for shape in shapes):
         raise ValueError(f"Expected at least two embeddings of one shape (B, D), got {sorted(shapes)}.")

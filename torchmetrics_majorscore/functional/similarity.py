@@ -1,6 +1,6 @@
 """Cosines between the modalities of one sample (MAJORScore, Eq. 1 and 2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from math import isqrt
 
@@ -98,6 +98,12 @@ def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]
     return chosen
 
 
+def find_view(names: Collection[str], modality: str, partner: str) -> str:
+    """Name the embedding of a modality that is compared with a partner's: ``text_for_audio`` if there is one."""
+    own = f"{modality}_for_{partner}"
+    return own if own in names else modality
+
+
 def _known_pair(pair: Pair | str, every: Sequence[Pair]) -> Pair:
     wanted = set(pair.split("-") if isinstance(pair, str) else pair)
     for known in every:
@@ -111,14 +117,15 @@ def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -
     """Compute the similarities of the selected pairs of modalities (MAJORScore, Eq. 1 and 2).
 
     Args:
-        embeddings: modality name to embeddings, each (B, D) in one joint space, any floating dtype.
+        embeddings: modality name to embeddings, each (B, D) in one joint space, any floating dtype. Of a modality
+            whose embedding depends on the pair, one under a name like ``text_for_audio`` for each partner.
         pairs: see :func:`select_pairs`.
 
     Returns:
         Similarities in [-1, 1], shape (B, K), one column per pair in the order of :func:`select_pairs`.
 
     Raises:
-        ValueError: an unknown pair, or embeddings whose shapes differ.
+        ValueError: an unknown pair, one that lacks an embedding, or embeddings whose shapes differ.
 
     Example:
         >>> e = {"video": torch.eye(2), "text": torch.eye(2), "audio": -torch.eye(2)}
@@ -126,9 +133,15 @@ def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -
         tensor([[ 1., -1.],
                 [ 1., -1.]])
     """
-    chosen = select_pairs(list(embeddings), pairs)
+    every = list(dict.fromkeys(name.partition("_for_")[0] for name in embeddings))
+    chosen = [
+        (find_view(embeddings, one, other), find_view(embeddings, other, one))
+        for one, other in select_pairs(every, pairs)
+    ]
     used = list(dict.fromkeys(modality for pair in chosen for modality in pair))
     for one, other in chosen:
+        if lost := [name for name in (one, other) if name not in embeddings]:
+            raise ValueError(f"Expected an embedding of {lost[0]} for {one}-{other}, got {', '.join(embeddings)}.")
         a, b = embeddings[one], embeddings[other]
         if a.ndim != 2 or a.shape != b.shape or a.shape[1] == 0:
             raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")

@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import content_key, exact_float32
 from torchmetrics_majorscore.encoders.signature import signature
-from torchmetrics_majorscore.functional.similarity import Pairs, pair_similarities, select_pairs
+from torchmetrics_majorscore.functional.similarity import Pairs, find_view, pair_similarities, select_pairs
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.inputs import check_embeddings, check_inputs
@@ -221,8 +221,9 @@ class SimilarityMetric(RowMetric):
                 encoded = self.conditions.encode(encoder, name, batch, run)
             else:
                 encoded = run(batch)
-            embeddings[name] = encoded.new_full((len(samples[name]), encoded.shape[1]), math.nan)
-            embeddings[name][present] = encoded
+            rows = encoded.new_full((len(samples[name]), encoded.shape[1]), math.nan)
+            rows[present] = encoded
+            embeddings |= encoder.split(name, rows)
         return embeddings
 
     def _say_once(self, name: str, remarks: Mapping[int, str]) -> None:
@@ -237,9 +238,13 @@ class SimilarityMetric(RowMetric):
         columns = []
         with torch.inference_mode(False), torch.set_grad_enabled(gradients):
             for space in self._spaces:
-                named = [pair for pair in zip(space.modalities, space.names, strict=True) if pair[1] in embeddings]
-                own = {modality: embeddings[name].to(self.device) for modality, name in named}
-                known = [column for column, pair in enumerate(space.pairs) if set(pair) <= own.keys()]
+                named = [pair for pair in zip(space.views, space.names, strict=True) if pair[1] in embeddings]
+                own = {view: embeddings[name].to(self.device) for view, name in named}
+                known = [
+                    column
+                    for column, (one, other) in enumerate(space.pairs)
+                    if {find_view(own, one, other), find_view(own, other, one)} <= own.keys()
+                ]
                 block = torch.full((count, len(space.pairs)), math.nan, dtype=torch.float32, device=self.device)
                 if known:
                     block[:, known] = pair_similarities(own, [space.pairs[column] for column in known]).float()

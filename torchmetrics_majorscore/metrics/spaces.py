@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from torchmetrics_majorscore.encoders import Encoder, SharedEncoder, load_encoder
-from torchmetrics_majorscore.functional.similarity import Pair
+from torchmetrics_majorscore.functional.similarity import Pair, find_view
 
 MODALITIES = ("video", "text", "audio")
 
@@ -21,14 +21,22 @@ class Space:
     """In front of a modality's name where two spaces share one, as in ``update(embeddings={"clip_text": ...})``."""
 
     @property
+    def views(self) -> list[str]:
+        """The names of its embeddings, without the prefix: its modalities, or several where one depends on the pair."""
+        if self.encoder is None:
+            return list(self.modalities)
+        return [name for modality in self.modalities for name in self.encoder.views(modality)]
+
+    @property
     def names(self) -> list[str]:
-        """The names of its modalities in ``update(embeddings=...)``."""
-        return [self.prefix + modality for modality in self.modalities]
+        """The names of its embeddings in ``update(embeddings=...)``."""
+        return [self.prefix + name for name in self.views]
 
     @property
     def pairs(self) -> list[Pair]:
-        """All pairs of this space."""
-        return list(combinations(self.modalities, 2))
+        """All pairs of this space that its encoder can give."""
+        every, views = list(combinations(self.modalities, 2)), self.views
+        return [(a, b) for a, b in every if {find_view(views, a, b), find_view(views, b, a)} <= set(views)]
 
 
 def joint_space(encoder: Encoder | None, modalities: Sequence[str] | None = None, prefix: str = "") -> Space:

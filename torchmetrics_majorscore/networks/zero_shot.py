@@ -20,6 +20,7 @@ from torchmetrics_majorscore.encoders.base import content_key, exact_float32, in
 from torchmetrics_majorscore.encoders.handle import ContentKey, share
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.encoders.shared import Batch
+from torchmetrics_majorscore.functional.similarity import find_view
 from torchmetrics_majorscore.networks.shared import SharedNetwork
 
 FOLDER = Path(__file__).parent / "labels"
@@ -53,7 +54,8 @@ class ZeroShot:
     def hear(self, batch: Batch, device: torch.device, key: ContentKey | None) -> Mapping[str, Tensor]:
         """Hear a batch; of what the encoder has just encoded under that key only the cosines are new."""
         if device not in self._embedded:
-            self._embedded[device] = self.encoder.encode("text", self.labels, device)
+            texts = self.encoder.split("text", self.encoder.encode("text", self.labels, device))
+            self._embedded[device] = texts[find_view(texts, "text", "audio")]
         labels = self._embedded[device]
         features, joint = self.encoder.encode_both("audio", batch, device, id(self), key)
         logits = in_micro_batches(lambda rows: self.scale * rows @ labels.T, joint, ROWS)

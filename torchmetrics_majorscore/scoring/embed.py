@@ -34,6 +34,12 @@ def embed_clips(
     """
     with claim(path):
         encoder = ClipEncoder(options)
+        if encoder.joint.per_pair:
+            raise ValueError(
+                "Expected an encoder with one embedding of each modality for a file of embeddings, got "
+                f"{encoder.joint.portable_key.split('|')[0]}, whose {next(iter(encoder.joint.per_pair))} has one for "
+                "each pair; `majorscore score` takes it."
+            )
         writer = EmbeddingWriter(path, encoder.signature, {entry.id: source_of(entry) for entry in entries})
         for _ in writer.done:
             on_clip()

@@ -125,7 +125,8 @@ class ClipEncoder:
                 if rows:
                     width = len(next(iter(rows.values())))
                     missing = torch.full((width,), math.nan)
-                    encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
+                    whole = torch.stack([rows.get(p, missing) for p in range(len(clips))])
+                    encoded.vectors |= {prefix + view: part for view, part in encoder.split(name, whole).items()}
         encoded.vectors |= self.listener.hear(clips, reasons)
         encoded.vectors |= self.watcher.watch(clips, reasons) if self.watcher else {}
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]

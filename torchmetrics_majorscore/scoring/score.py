@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.functional import pair_similarities, select_pairs
-from torchmetrics_majorscore.functional.similarity import Pairs
+from torchmetrics_majorscore.functional.similarity import Pairs, find_view
 from torchmetrics_majorscore.media import Entry
 from torchmetrics_majorscore.scoring.batches import batches
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
@@ -126,6 +126,8 @@ class ClipScorer:
 
 def _cosines(encoded: Encoded, pair: tuple[str, str]) -> Tensor:
     """Give the similarities of a pair, float32 (B,); NaN where one of the two is missing."""
-    if not set(pair) <= encoded.vectors.keys():
+    one, other = pair
+    views = find_view(encoded.vectors, one, other), find_view(encoded.vectors, other, one)
+    if not set(views) <= encoded.vectors.keys():
         return torch.full((len(encoded.ids),), torch.nan)
-    return pair_similarities({name: encoded.vectors[name] for name in pair}, [pair])[:, 0].float()
+    return pair_similarities({name: encoded.vectors[name] for name in views}, [pair])[:, 0].float()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from torchmetrics_majorscore.encoders import ENCODERS, SharedEncoder, load_encoder
+from torchmetrics_majorscore.encoders.table import find_encoder
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.media.far import Far
@@ -184,13 +185,17 @@ def read_encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedE
     """Give the named encoder of some modalities; ValueError if there is none."""
     entry = read_mapping(value, ("encoder",), ("weights",))
     able = [name for name, known in ENCODERS.items() if set(modalities) <= set(known.modalities)]
-    if entry["encoder"] not in able:
+    named = str(entry["encoder"])
+    if named not in able and not (":" in named and set(modalities) <= set(find_encoder(named).modalities)):
         raise ValueError(
             f"Expected encoder to be one of {able}, for {' and '.join(modalities)}, got {entry['encoder']!r}."
         )
     weights = entry.get("weights")
     folder_or_none = weights if weights in (None, "seeded") else read_path(weights, folder)
-    return load_encoder(entry["encoder"], weights=folder_or_none)
+    encoder = load_encoder(named, weights=folder_or_none)
+    if encoder.per_pair or encoder.fps != 1:
+        raise ValueError(f"Expected an encoder with one embedding of each modality and frames at 1 fps, got {named!r}.")
+    return encoder
 
 
 def read_path(value: Any, folder: Path) -> Path:
