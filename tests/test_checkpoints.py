@@ -5,7 +5,6 @@ import random
 import re
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from torchmetrics_majorscore.encoders import ENCODERS, clap, clip, cmcr, load_en
 from torchmetrics_majorscore.encoders import seeded as seeded_files
 from torchmetrics_majorscore.encoders.checkpoints import find_weights, read_tensors, write_tensors
 from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, VisionTransformer
-from torchmetrics_majorscore.encoders.download import Checkpoint, download
 from torchmetrics_majorscore.encoders.laion import to_laion
 
 for package in ("ftfy", "transformers"):
@@ -209,22 +207,3 @@ def test_each_clap_finds_its_own_checkpoint(tmp_path):
     (tmp_path / f"{names[2]}.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks music_speech_audioset_epoch_15_esc_89.98.saf"):
         load_encoder("clap-music", weights=tmp_path)
-
-
-def test_a_download_by_address_is_kept_and_must_have_its_digest(tmp_path, monkeypatch):
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HOME", str(tmp_path))
-    asked = []
-
-    def fetch(address, path, **_):
-        asked.append(address)
-        Path(path).write_bytes(b"weights")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    digest = "63f4f1e9b725370f459720575cd5f953"
-    right = Checkpoint(("a.pth",), "https://example.org/files", "v1", "a=1.pth", md5=digest)
-    assert download(right) == download(right) == tmp_path / "majorscore/v1/a=1.pth"
-    assert asked == ["https://example.org/files/v1/a=1.pth"]
-    with pytest.raises(ValueError, match=r"a=1.pth does not have the digest of the public a=1.pth; delete it"):
-        download(replace(right, md5="0" * 32))

@@ -60,6 +60,8 @@ def ends(folder, *commands):
         ("ratings sheet a.csv b.csv", 0),
         ("ratings agree a.csv b.csv --ratings ratings.csv", 0),
         ("report a.csv b.csv --manifest w/manifest.csv", 0),
+        ("encoders", 0),
+        ("encoders synchformer", 0),
     ],
 )
 def test_commands_on_tables_load_no_torch(folder, command, expected):

@@ -1,10 +1,11 @@
 """MAJORScore and FairScore: how well generated audio fits its video and caption; and the metrics beside them.
 
-Importing the package imports nothing else; a public name loads what it needs when it is first touched (PEP 562).
+Importing the package imports nothing heavy; a public name loads what it needs when it is first touched.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.lazy import load
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders import load_encoder
@@ -49,10 +50,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         found: Any = version("torchmetrics-majorscore")
-    elif name in _HOMES:
-        found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = load(__name__, _HOMES, name)
     globals()[name] = found
     return found
 

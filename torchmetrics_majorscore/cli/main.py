@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torchmetrics_majorscore.cli import (
     benchmark,
     duplicates,
+    encoders,
     evaluate,
     fusion,
     ratings,
@@ -21,7 +22,7 @@ from torchmetrics_majorscore.cli.ending import EPILOG, INTERRUPTED, end
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import Progress
 
-GROUPS = (training, fusion, score, evaluate, benchmark, tables, ratings, report, duplicates, weights)
+GROUPS = (training, fusion, score, evaluate, benchmark, tables, ratings, report, duplicates, encoders, weights)
 
 
 class _Version(argparse.Action):

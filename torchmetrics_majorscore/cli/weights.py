@@ -1,25 +1,32 @@
-"""``majorscore weights``: checkpoints converted, verified, written with seeded numbers."""
+"""``majorscore weights``: checkpoints downloaded, converted, verified, written with seeded numbers."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from torchmetrics_majorscore.cli.encoders import find_entry
 from torchmetrics_majorscore.cli.ending import DONE, PARTLY
 from torchmetrics_majorscore.cli.files import check_folder
 from torchmetrics_majorscore.cli.options import ENCODING, SAID
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import stage
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS, download
 from torchmetrics_majorscore.extras import needs_extra, needs_extras
 from torchmetrics_majorscore.tables.read import MEANINGLESS
 
 
 def add_commands(commands: Any) -> None:
     """Register the command."""
-    weights = commands.add_parser("weights", help="checkpoints: convert, verify, write seeded ones")
+    weights = commands.add_parser("weights", help="checkpoints: download, convert, verify, write seeded ones")
     _add_weights(weights.add_subparsers(required=True, metavar="COMMAND"))
 
 
 def _add_weights(commands: Any) -> None:
+    get = commands.add_parser(
+        "get", parents=[SAID], help="download the files of encoders and networks, and verify them"
+    )
+    get.add_argument("names", nargs="+", metavar="NAME", help="as `majorscore encoders` lists them")
+    get.set_defaults(run=_get, again="the same command continues.")
     about = "write a pickled checkpoint's tensors to safetensors, beside it"
     convert = commands.add_parser("convert", parents=[SAID], help=about)
     convert.add_argument("checkpoints", type=Path, nargs="+", help=".pt files")
@@ -32,6 +39,23 @@ def _add_weights(commands: Any) -> None:
     seeded = commands.add_parser("seeded", parents=[SAID], help=about)
     seeded.add_argument("folder", type=Path, help="gets 1.2 GB")
     seeded.set_defaults(run=_seeded)
+
+
+def _get(options: argparse.Namespace, out: Output) -> int:
+    needs_extra("huggingface_hub", "cmcr")
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if options.quiet:
+        disable_progress_bars()
+    files = dict.fromkeys(file for name in options.names for file in find_entry(name).files)
+    if own := [file for file in files if file not in CHECKPOINTS]:
+        raise ValueError(f"Expected names whose files are downloaded, got {', '.join(options.names)}, with {own[0]}.")
+    got = {}
+    for file in files:
+        got[file] = download(CHECKPOINTS[file])
+        out.notes(str(got[file]))
+    out.record(files=got)
+    return DONE
 
 
 def _convert(options: argparse.Namespace, out: Output) -> int:

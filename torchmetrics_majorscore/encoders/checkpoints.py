@@ -17,19 +17,21 @@ A local folder takes the public files under their public names:
 ==================== ============================================================================================
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, download, file_sha256
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.replace import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
+    from torch import Tensor
+
     content = _unpickle(path)
     content = content.get("state_dict", content.get("model", content))
     tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
@@ -138,6 +142,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickle(path: Path) -> dict[str, Any]:
     import numpy as np
+    import torch
 
     kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
     functions: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}

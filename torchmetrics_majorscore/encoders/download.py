@@ -1,15 +1,17 @@
-"""The public checkpoints: where they are downloaded from, and which digests they must have."""
+"""The public checkpoints: where they are downloaded from, what they are, and which digests they must have."""
 
 import hashlib
-import sys
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-import torch
-
+from torchmetrics_majorscore.encoders.failed_download import reason
+from torchmetrics_majorscore.encoders.fetch import fetch
 from torchmetrics_majorscore.extras import needs_extra
 
 ENVIRONMENT = "MAJORSCORE_WEIGHTS"
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,24 @@ class Checkpoint:
     """Hugging Face repository, or ``https://`` for a plain address that ``revision`` is part of."""
     revision: str
     filename: str
+    licence: str = ""
+    """As its authors state it, by its SPDX name."""
+    megabytes: float = 0.0
+    """Of the file, in 10^6 bytes; of those whose size nobody states, from the number of their values."""
     sha256: str | None = None
     git_blob: str | None = None
     md5: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is at a plain address and not in a Hugging Face repository."""
+        return "://" in self.repo
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        home = f"{self.repo}/" if self.plain else f"https://huggingface.co/{self.repo}/resolve/"
+        return f"{home}{self.revision}/{self.filename}"
 
 
 # laion_clap's checkpoints with HTSAT, the one of C-MCR first; the baseline takes any of them from a folder.
@@ -39,31 +56,41 @@ _LAION = (
 )
 
 
-def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
+def _laion(name: str, megabytes: float, accepted: tuple[str, ...] = (), sha256: str | None = None) -> Checkpoint:
     """Describe a checkpoint of laion_clap, and which others a folder may have in its place."""
     names = tuple(f"{each}.{suffix}" for each in accepted or (name,) for suffix in ("safetensors", "pt"))
-    return Checkpoint(names, "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651", f"{name}.pt")
+    revision = "b3708341862f581175dba5c356a4ebf74a9b6651"
+    return Checkpoint(names, "lukewys/laion_clap", revision, f"{name}.pt", "CC0-1.0", megabytes, sha256)
 
 
-# The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
-# of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
+# The revision pins the content of a repository. The digests of laion_clap's other files, of the two RoBERTa files, of
+# Cnn14, of VGGish and of PaSST are not pinned: they could not be looked up when this was written. What a repository of
+# Hugging Face says of a file is checked in any case when it has been downloaded.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
         "timm/vit_base_patch32_clip_224.openai",
         "a6f597a30f7b82c51704746581f9a4e41421e878",
         "open_clip_model.safetensors",
+        "MIT",
+        605,
         sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
     ),
-    "clap": _laion("630k-fusion-best"),
-    "any-clap": _laion("630k-fusion-best", _LAION),
-    "clap-music": _laion("music_speech_audioset_epoch_15_esc_89.98"),
-    "clap-audioset": _laion("630k-audioset-fusion-best"),
+    "clap": _laion("630k-fusion-best", 1860),
+    "any-clap": _laion("630k-fusion-best", 1860, _LAION),
+    "clap-music": _laion(
+        "music_speech_audioset_epoch_15_esc_89.98",
+        2352.471003,
+        sha256="51c68f12f9d7ea25fdaaccf741ec7f81e93ee594455410f3bca4f47f88d8e006",
+    ),
+    "clap-audioset": _laion("630k-audioset-fusion-best", 1860),
     "heads": Checkpoint(
         ("clap_clip.safetensors", "clap_clip.pt"),
         "https://raw.githubusercontent.com/MCR-PEFT/C-MCR",
         "038dec166e6f7a1900b383040f9265c05cf8dcfd",
         "checkpoints/clap_clip.pt",
+        "CC-BY-4.0",
+        8.46,
         git_blob="61099f73eabf34a1f8da2ab11ffdd87db95b20b3",
     ),
     "roberta-vocab": Checkpoint(
@@ -71,105 +98,137 @@ CHECKPOINTS = {
         "FacebookAI/roberta-base",
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "vocab.json",
+        "MIT",
+        0.9,
     ),
     "roberta-merges": Checkpoint(
         ("roberta-base/merges.txt",),
         "FacebookAI/roberta-base",
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "merges.txt",
+        "MIT",
+        0.46,
     ),
     "panns": Checkpoint(
         ("Cnn14_16k_mAP=0.438.safetensors", "Cnn14_16k_mAP=0.438.pth"),
         "https://zenodo.org/record",
         "3987831",
         "files/Cnn14_16k_mAP=0.438.pth",
+        "CC-BY-4.0",
+        324,
     ),
     "vggish": Checkpoint(
         ("vggish-10086976.safetensors", "vggish-10086976.pth"),
         "https://github.com/harritaylor/torchvggish/releases/download",
         "v0.1",
         "vggish-10086976.pth",
+        "Apache-2.0",
+        289,
     ),
     "passt": Checkpoint(
         ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
         "https://github.com/kkoutini/PaSST/releases/download",
         "v0.0.1-audioset",
         "passt-s-f128-p16-s10-ap.476-swa.pt",
+        "Apache-2.0",
+        345,
     ),
     "synchformer": Checkpoint(
         ("synchformer_state_dict.safetensors", "synchformer_state_dict.pth"),
         "https://github.com/hkchengrex/MMAudio/releases/download",
         "v0.1",
         "synchformer_state_dict.pth",
+        "MIT",
+        950,
         md5="5b2f5594b0730f70e41e549b7c94390c",  # as MMAudio's own downloader expects it
     ),
 }
 
 
 def download(checkpoint: Checkpoint) -> Path:
-    """Download a checkpoint into the Hugging Face cache, by revision, and verify its digest.
+    """Give a checkpoint out of the Hugging Face cache; if it is not there, download it, and verify its digest.
 
     Args:
-        checkpoint: which one; a file that is in the cache is not downloaded again.
+        checkpoint: which one. Without a digest of ours, it is the one that a Hugging Face repository states, and is
+            asked for only once, after the download.
 
     Returns:
         The local path.
 
     Raises:
-        FileNotFoundError: it is not in the cache and cannot be downloaded.
+        FileNotFoundError: it is not in the cache and cannot be downloaded; the message says why and what to do.
         ValueError: the digest differs.
     """
     needs_extra("huggingface_hub", "cmcr")
-    from huggingface_hub import hf_hub_download
-
-    name = Path(checkpoint.filename).name
-
+    path = find_downloaded(checkpoint)
+    stated = path is None
     try:
-        if checkpoint.repo.startswith("https://"):
-            path = _download_address(checkpoint)
-        else:
-            path = Path(hf_hub_download(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision))
-    except (OSError, ValueError) as error:
+        path = path or _download(checkpoint)
+    except Exception as error:  # the libraries below raise what they like, also errors of theirs that are no OSError
         raise FileNotFoundError(
-            f"{name} is not on this machine and could not be downloaded from {checkpoint.repo} "
-            f"({type(error).__name__}). Without a network, put it under that name into a folder and name the folder "
-            f"with weights=... or {ENVIRONMENT}."
+            f"{Path(checkpoint.filename).name} is not on this machine and could not be downloaded: "
+            f"{reason(error, checkpoint.address)}. Or bring {checkpoint.address} here in another way, put it under "
+            f"that name into a folder and name the folder with weights=... or {ENVIRONMENT}."
         ) from error
-    if not _matches(path, checkpoint):
-        raise ValueError(f"{path} does not have the digest of the public {name}; delete it and try again.")
+    _verify(path, checkpoint, stated)
     return path
 
 
-def _download_address(checkpoint: Checkpoint) -> Path:
-    from filelock import FileLock
+def find_downloaded(checkpoint: Checkpoint) -> Path | None:
+    """Give the path of a checkpoint in the cache, or None; nothing is downloaded or read."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if checkpoint.plain:
+        path = _plain_path(checkpoint)
+        return path if path.is_file() else None
+    found = try_to_load_from_cache(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _plain_path(checkpoint: Checkpoint) -> Path:
     from huggingface_hub.constants import HF_HOME
 
-    path = Path(HF_HOME) / "majorscore" / checkpoint.revision / Path(checkpoint.filename).name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):  # the ranks of a machine start together; the first one downloads
-        if not path.is_file():
-            address = f"{checkpoint.repo}/{checkpoint.revision}/{checkpoint.filename}"
-            torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
-    return path
+    return Path(HF_HOME) / "majorscore" / checkpoint.revision / Path(checkpoint.filename).name
 
 
-def _matches(path: Path, checkpoint: Checkpoint) -> bool:
-    if checkpoint.git_blob:
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
-    if checkpoint.md5:
-        return _file_digest(path, "md5") == checkpoint.md5
-    return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
+def _download(checkpoint: Checkpoint) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    LOGGER.info("downloading %s (%.0f MB)", checkpoint.address, checkpoint.megabytes)
+    if checkpoint.plain:
+        return fetch(checkpoint.address, _plain_path(checkpoint), lambda path: _verify(path, checkpoint, stated=False))
+    return Path(hf_hub_download(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision))
 
 
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    return _file_digest(path, "sha256")
+def _verify(path: Path, checkpoint: Checkpoint, stated: bool) -> None:
+    """Raise ValueError unless a file has its digest: the one that is pinned, or the one that the repository states."""
+    digests = {"sha256": checkpoint.sha256, "git blob": checkpoint.git_blob, "md5": checkpoint.md5}
+    if stated and not checkpoint.plain:  # the cache names the content of a file after the digest
+        name = path.resolve().name
+        digests |= {"sha256": digests["sha256"] or (name if len(name) == 64 else None)}
+        digests |= {"git blob": digests["git blob"] or (name if len(name) == 40 else None)}
+    for kind, expected in digests.items():
+        if expected and _digest(path, kind, path.stat().st_mtime_ns) != expected:
+            name = Path(checkpoint.filename).name
+            raise ValueError(
+                f"{path} does not have the digest of the public {name} ({kind} {expected}); delete it and try again. "
+                f"If it comes again, {checkpoint.address} or what stands between has another file."
+            )
 
 
-def _file_digest(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
+@lru_cache
+def _digest(path: Path, kind: str, _: int) -> str:
+    """Compute a digest of a file, once for each time at which it was changed."""
+    if kind == "git blob":
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    return _digest(path, "sha256", path.stat().st_mtime_ns)

@@ -30,6 +30,7 @@ class NamedEncoder:
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
         fps: frames that it sees of a second of video.
+        dimension: of its embeddings; None if its weights say.
     """
 
     load: str
@@ -40,6 +41,7 @@ class NamedEncoder:
     sample_rate: int = 48_000
     frame_size: int | None = None
     fps: float = 1.0
+    dimension: int | None = None
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -58,18 +60,24 @@ _ROBERTA = ("roberta-vocab", "roberta-merges")
 
 ENCODERS = {
     "c-mcr": NamedEncoder(
-        "cmcr.load", ("video", "text", "audio"), ("clip", "clap", "heads"), baseline=("clip", "clap"), frame_size=224
+        "cmcr.load",
+        ("video", "text", "audio"),
+        ("clip", "clap", "heads"),
+        baseline=("clip", "clap"),
+        frame_size=224,
+        dimension=512,
     ),
-    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224),
-    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA)),
-    "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA)),
-    "clap-audioset": NamedEncoder("clap.load_audioset", ("text", "audio"), ("clap-audioset", *_ROBERTA)),
+    "clip": NamedEncoder("clip.load", ("video", "text"), ("clip",), frame_size=224, dimension=512),
+    "clap": NamedEncoder("clap.load", ("text", "audio"), ("any-clap", *_ROBERTA), dimension=512),
+    "clap-music": NamedEncoder("clap.load_music", ("text", "audio"), ("clap-music", *_ROBERTA), dimension=512),
+    "clap-audioset": NamedEncoder("clap.load_audioset", ("text", "audio"), ("clap-audioset", *_ROBERTA), dimension=512),
     "c-mcr-tiny": NamedEncoder(
         "tiny.load",
         ("video", "text", "audio"),
         (*_TINY, "clip.safetensors", "clap.safetensors", "heads"),
         BUNDLE,
         ("clip-tiny", "clap-tiny"),
+        dimension=128,
     ),
     "late-fusion": NamedEncoder(
         "late_fusion.load",
@@ -77,6 +85,39 @@ ENCODERS = {
         ("late_fusion.safetensors", "motion.safetensors"),
         fps=8.0,
     ),
-    "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
-    "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
+    "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE, dimension=128),
+    "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE, dimension=128),
+}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What is known of a model whose module the user brings, since the package may not, or need not, load it.
+
+    Args:
+        home: module and name of the class that takes the module.
+        modalities: the names of its modalities.
+        dimension: of its embeddings.
+        licence: of the public weights.
+        megabytes: of the public weights.
+        address: where they are.
+    """
+
+    home: str
+    modalities: tuple[str, ...]
+    dimension: int
+    licence: str
+    megabytes: float
+    address: str
+
+
+ADAPTERS = {
+    "imagebind": Adapter(
+        "imagebind.ImageBind",
+        ("video", "text", "audio"),
+        1024,
+        "CC-BY-NC-SA-4.0",
+        4803,
+        "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+    ),
 }

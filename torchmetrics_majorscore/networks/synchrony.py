@@ -12,11 +12,10 @@ from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.handle import Handle
 from torchmetrics_majorscore.networks.prepare import Profile, describe, prepare
 from torchmetrics_majorscore.networks.shared import freeze_parts, give_handle
-from torchmetrics_majorscore.networks.table import NamedNetwork
+from torchmetrics_majorscore.networks.table import SYNCHFORMER
 
 FPS = 25
 SHORTEST = 4.8
-SYNCHFORMER = NamedNetwork("synchformer.load", ("synchformer",), 16_000, 768, 21)
 PARTS = ("name", "sample_rate", "fps", "shortest", "encode_audio", "encode_video", "compare")
 
 

@@ -47,3 +47,5 @@ NETWORKS: dict[str, NamedNetwork] = {
     "vggish": NamedNetwork("vggish.load", ("vggish",), 16_000, 128),
     "passt": NamedNetwork("passt.load", ("passt",), 32_000, 768, 527),
 }
+SYNCHFORMER = NamedNetwork("synchformer.load", ("synchformer",), 16_000, 768, 21)
+"""For :func:`.load_sync`: it sees frames as well, so no metric of sounds alone takes it."""

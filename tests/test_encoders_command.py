@@ -1,0 +1,87 @@
+"""The command ``encoders``: what is known of every name, and what of its files is here."""
+
+import json
+
+import pytest
+
+pytest.importorskip("huggingface_hub")
+pytest.importorskip("pandas")
+
+from torchmetrics_majorscore.cli.main import main
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS
+from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS
+from torchmetrics_majorscore.networks.table import NETWORKS, SYNCHFORMER
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch, tmp_path):
+    monkeypatch.delenv("MAJORSCORE_WEIGHTS", raising=False)
+    for name in ("HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(tmp_path / "cache"))
+
+
+def said(capsys, *command):
+    assert main([*command, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_public_file_states_its_licence_its_size_and_where_it_is():
+    for entry in (*ENCODERS.values(), *NETWORKS.values(), SYNCHFORMER):
+        for file in entry.files:
+            if file in CHECKPOINTS:
+                assert CHECKPOINTS[file].licence
+                assert CHECKPOINTS[file].megabytes > 0
+                assert CHECKPOINTS[file].address.startswith("https://")
+
+
+def test_the_table_has_every_name(capsys):
+    found = said(capsys, "encoders")
+    assert [row["name"] for row in found["encoders"]] == [*ENCODERS, *ADAPTERS]
+    assert [row["name"] for row in found["networks"]] == [*NETWORKS, "synchformer"]
+    rows = {row["name"]: row for row in found["encoders"]}
+    assert rows["c-mcr"]["MB"] == 605 + 1860 + 8
+    assert rows["c-mcr"]["licence"] == "MIT, CC0-1.0, CC-BY-4.0"
+    assert {name: rows[name]["here"] for name in ("c-mcr", "c-mcr-tiny", "late-fusion", "imagebind")} == {
+        "c-mcr": "no", "c-mcr-tiny": "in the package", "late-fusion": "no", "imagebind": "bring its module"
+    }  # fmt: skip
+    assert main(["encoders"]) == 0
+    assert "| c-mcr | video, text, audio | 512 | 2473 | MIT, CC0-1.0, CC-BY-4.0 | no |" in capsys.readouterr().out
+
+
+def test_dimensions_are_those_of_the_embeddings():
+    import torch
+
+    from torchmetrics_majorscore.encoders import load_encoder
+
+    for name in ("c-mcr-tiny", "clip-tiny", "clap-tiny"):
+        embedded = load_encoder(name).encode("text", ["a dog"], torch.device("cpu"))
+        assert embedded.shape[1] == ENCODERS[name].dimension
+
+
+def test_a_name_lists_what_is_here_and_what_is_missing(capsys, tmp_path, monkeypatch):
+    (tmp_path / "630k-fusion-best.safetensors").write_bytes(bytes(2_000_001))
+    found = said(capsys, "encoders", "c-mcr", "--weights", str(tmp_path))
+    assert [(row["file"], row["MB"], row["here"] == "missing") for row in found["files"]] == [
+        ("open_clip_model.safetensors", 605, True),
+        ("630k-fusion-best.safetensors", 3, False),
+        ("clap_clip.pt", 9, True),
+    ]
+    assert found["files"][1]["here"] == str(tmp_path / "630k-fusion-best.safetensors")
+    assert found["files"][2]["from"] == CHECKPOINTS["heads"].address
+    monkeypatch.setenv("MAJORSCORE_WEIGHTS", str(tmp_path))
+    assert main(["encoders", "c-mcr"]) == 0
+    assert "2 of 3 files are missing, 613 MB: `majorscore weights get c-mcr`" in capsys.readouterr().out
+
+
+def test_names_that_have_no_public_files_say_so(capsys):
+    assert main(["encoders", "imagebind"]) == 0
+    assert "with weights (CC-BY-NC-SA-4.0) from https://dl.fbaipublicfiles.com" in capsys.readouterr().out
+    for command, line in (
+        (["weights", "get", "imagebind"], "Expected something with files to load, got 'imagebind': build its module"),
+        (["weights", "get", "clip", "late-fusion"], "Expected names whose files are downloaded, got clip, late-fusion"),
+        (["encoders", "clipp"], "Expected one of c-mcr, clip, clap"),
+    ):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert line in said
+        assert said.count("\n") == 1
