@@ -81,9 +81,7 @@ def test_all_names_what_can_be_imported(path):
         pytest.importorskip("lightning")
     module = importlib.import_module(dotted(path))
     assert all(hasattr(module, name) for name in module.__all__)
-    body = ast.parse(path.read_text()).body
-    typed = [node for each in body if isinstance(each, ast.If) for node in each.body]
-    for node in (*body, *typed):  # and what is imported for users is named
+    for node in ast.parse(path.read_text()).body:  # and what is imported for users is named
         home = (getattr(node, "module", None) or "").split(".")
         if isinstance(node, ast.ImportFrom) and home[0] == ROOT.name and not LEAVES.intersection(home):
             assert {alias.asname or alias.name for alias in node.names} <= set(module.__all__)
