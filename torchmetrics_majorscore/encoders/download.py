@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -183,8 +183,12 @@ def find_checkpoint(key: str) -> Checkpoint | None:
     return CHECKPOINTS.get(key)
 
 
+class WrongFileError(ValueError):
+    """A file has another digest than the public one."""
+
+
 def download(checkpoint: Checkpoint) -> Path:
-    """Give a checkpoint out of the Hugging Face cache; if it is not there, download it, and verify its digest.
+    """Give a checkpoint out of the Hugging Face cache; if it is not there, download it. Its digest is verified.
 
     Args:
         checkpoint: which one. Without a digest of ours, it is the one that a Hugging Face repository states, and is
@@ -195,21 +199,22 @@ def download(checkpoint: Checkpoint) -> Path:
 
     Raises:
         FileNotFoundError: it is not in the cache and cannot be downloaded; the message says why and what to do.
-        ValueError: the digest differs.
+        ValueError: the digest differs; what has just been downloaded is deleted.
     """
     needs_extra("huggingface_hub", "cmcr")
-    path = find_downloaded(checkpoint)
-    stated = path is None
+    if found := find_downloaded(checkpoint):
+        _verify(found, checkpoint)
+        return found
     try:
-        path = path or _download(checkpoint)
+        return _download(checkpoint)
+    except WrongFileError:
+        raise
     except Exception as error:  # the libraries below raise what they like, also errors of theirs that are no OSError
         raise FileNotFoundError(
             f"{Path(checkpoint.filename).name} is not on this machine and could not be downloaded: "
             f"{reason(error, checkpoint.address)}. Or bring {checkpoint.address} here in another way, put it under "
             f"that name into a folder and name the folder with weights=... or {ENVIRONMENT}."
         ) from error
-    _verify(path, checkpoint, stated)
-    return path
 
 
 def find_downloaded(checkpoint: Checkpoint) -> Path | None:
@@ -230,34 +235,48 @@ def _plain_path(checkpoint: Checkpoint) -> Path:
 
 
 def _download(checkpoint: Checkpoint) -> Path:
-    from huggingface_hub import hf_hub_download
-
     LOGGER.info("downloading %s (%.0f MB)", checkpoint.address, checkpoint.megabytes)
     if checkpoint.plain:
-        return fetch(checkpoint.address, _plain_path(checkpoint), lambda path: _verify(path, checkpoint, stated=False))
-    return Path(hf_hub_download(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision))
+        return fetch(checkpoint.address, _plain_path(checkpoint), lambda path: _verify(path, checkpoint))
+    from huggingface_hub import hf_hub_download
+
+    patient = logging.getLogger("huggingface_hub")
+    level = patient.level
+    patient.setLevel(logging.ERROR)  # it says of every try that another one follows
+    try:
+        path = Path(hf_hub_download(checkpoint.repo, checkpoint.filename, revision=checkpoint.revision))
+    finally:
+        patient.setLevel(level)
+    content = path.resolve()
+    stated = content.name  # the cache names a content after its digest
+    try:
+        if len(stated) == 64:
+            _verify(path, replace(checkpoint, sha256=stated))
+        elif len(stated) == 40:
+            _verify(path, replace(checkpoint, git_blob=stated))
+        _verify(path, checkpoint)
+    except WrongFileError:
+        content.unlink()
+        path.unlink(missing_ok=True)
+        raise
+    return path
 
 
-def _verify(path: Path, checkpoint: Checkpoint, stated: bool) -> None:
-    """Raise ValueError unless a file has its digest: the one that is pinned, or the one that the repository states."""
-    digests = {"sha256": checkpoint.sha256, "git blob": checkpoint.git_blob, "md5": checkpoint.md5}
-    if stated and not checkpoint.plain:  # the cache names the content of a file after the digest
-        name = path.resolve().name
-        digests |= {"sha256": digests["sha256"] or (name if len(name) == 64 else None)}
-        digests |= {"git blob": digests["git blob"] or (name if len(name) == 40 else None)}
-    for kind, expected in digests.items():
+def _verify(path: Path, checkpoint: Checkpoint) -> None:
+    for kind in ("sha256", "git_blob", "md5"):
+        expected = getattr(checkpoint, kind)
         if expected and _digest(path, kind, path.stat().st_mtime_ns) != expected:
-            name = Path(checkpoint.filename).name
-            raise ValueError(
-                f"{path} does not have the digest of the public {name} ({kind} {expected}); delete it and try again. "
-                f"If it comes again, {checkpoint.address} or what stands between has another file."
+            raise WrongFileError(
+                f"{path.resolve()} does not have the digest of the public {Path(checkpoint.filename).name} ({kind} "
+                f"{expected}), so it is not used: delete it if it is still there, and try again. If it comes again, "
+                f"{checkpoint.address} or what stands between has another file."
             )
 
 
 @lru_cache
 def _digest(path: Path, kind: str, _: int) -> str:
     """Compute a digest of a file, once for each time at which it was changed."""
-    if kind == "git blob":
+    if kind == "git_blob":
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     else:
         digest = hashlib.new(kind, usedforsecurity=False)

@@ -22,19 +22,18 @@ def reason(error: Exception, address: str) -> str:
     for each in chain:
         # What urllib calls a filename is the address.
         if isinstance(each, OSError) and each.errno and each.filename:
-            place = f"{each.filename} cannot be written ({each.strerror})"
-            return f"{place}; name a folder where files can be written, with room for them, with HF_HOME"
+            return f"{each.filename}: {each.strerror}; name with HF_HOME a folder that can be written and has room"
     host = urlsplit(address).netloc
     status = next((found for each in chain if (found := _status(each))), None)
     page, hub, _ = address.partition("/resolve/")
     if status == 404 and "RepositoryNotFoundError" not in names:
         return f"{host} has no such file (404)"
     if status in (401, 403, 404):
-        login = f"; log in with HF_TOKEN or `hf auth login`, and accept the terms at {page}" if hub else ""
+        login = f"; log in with HF_TOKEN or hf auth login, and accept the terms at {page}" if hub else ""
         return f"{host} refuses it ({status}){login}"
     if "ProxyError" in names or status == 407 or (not status and _behind_proxy(address)):
         return f"the proxy in between failed ({_said(chain)}); see HTTPS_PROXY and NO_PROXY"
-    return f"{host} {f'answered {status}' if status else f'cannot be reached ({_said(chain)})'}; try again"
+    return f"{f'{host} answered {status}' if status else f'no connection to {host} ({_said(chain)})'}; try again"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,7 +6,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from torchmetrics_majorscore.replace import naming
 
@@ -71,7 +71,7 @@ def _continue(address: str, part: Path) -> None:
     there = part.stat().st_size if known else 0
     request = Request(address, headers={"Range": f"bytes={there}-", "If-Range": known} if known else {})
     try:
-        response = urlopen(request, timeout=TIMEOUT)
+        response = build_opener().open(request, timeout=TIMEOUT)  # with the proxies of this moment
     except HTTPError as error:
         if error.code != 416:
             raise

@@ -2,11 +2,13 @@
 
 from torchmetrics_majorscore.functional.alignment import principal_alignment
 from torchmetrics_majorscore.functional.area import triangle_area
+from torchmetrics_majorscore.functional.avh import avh_score
 from torchmetrics_majorscore.functional.desync import desync, sync_offsets
 from torchmetrics_majorscore.functional.fair import fair_score
 from torchmetrics_majorscore.functional.frechet import frechet_distance, frechet_distance_of_moments
 from torchmetrics_majorscore.functional.inception import inception_score
 from torchmetrics_majorscore.functional.interaction import multilinear_product
+from torchmetrics_majorscore.functional.javis import javis_score, javis_windows
 from torchmetrics_majorscore.functional.kl import kl_divergence
 from torchmetrics_majorscore.functional.major import major_score
 from torchmetrics_majorscore.functional.onset_detection import Onsets, detect_onsets
@@ -25,6 +27,7 @@ from torchmetrics_majorscore.functional.similarity import (
     pair_similarities,
     select_pairs,
 )
+from torchmetrics_majorscore.functional.synchrony import synchrony_probe
 from torchmetrics_majorscore.functional.volume import gram_volume
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "Onsets",
     "Retrieved",
     "any_retrieval",
+    "avh_score",
     "chance_at",
     "cosine_similarity",
     "desync",
@@ -42,6 +46,8 @@ __all__ = [
     "gram_matrix",
     "gram_volume",
     "inception_score",
+    "javis_score",
+    "javis_windows",
     "kl_divergence",
     "major_score",
     "multilinear_product",
@@ -53,5 +59,6 @@ __all__ = [
     "retrieve",
     "select_pairs",
     "sync_offsets",
+    "synchrony_probe",
     "triangle_area",
 ]

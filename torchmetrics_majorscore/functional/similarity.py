@@ -37,6 +37,17 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
     return pair_similarities({"a": a, "b": b}, "all")[:, 0]
 
 
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the cosines of the last dimension, (..., D) and (..., D) broadcast against each other.
+
+    Returns:
+        Float64 in [-1, 1]; NaN where a vector is zero or not finite. Sums run as in :func:`cosine_similarity`.
+    """
+    one, other = (_scaled(each.double()) for each in (a, b))
+    norms = _sum(one * one).sqrt() * _sum(other * other).sqrt()
+    return (_sum(one * other) / norms).clamp(-1.0, 1.0)
+
+
 def _cosines(rows: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     """Compute cosines (B, K) of stacked rows (M, B, D), where pairs are places in the stack."""
     # Squares of float32 fit into float64 as they are, and a common power of two would not change a bit.

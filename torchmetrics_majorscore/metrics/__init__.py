@@ -4,6 +4,7 @@ from torchmetrics_majorscore.metrics.clipclap import CLIPCLAPScore
 from torchmetrics_majorscore.metrics.collection import MAJORScores
 from torchmetrics_majorscore.metrics.desync import DeSync
 from torchmetrics_majorscore.metrics.fair import FairScore
+from torchmetrics_majorscore.metrics.frames import FrameScores
 from torchmetrics_majorscore.metrics.frechet import FrechetDistance
 from torchmetrics_majorscore.metrics.inception import InceptionScore
 from torchmetrics_majorscore.metrics.kl import PairedKL
@@ -19,6 +20,7 @@ __all__ = [
     "DeSync",
     "FairScore",
     "FeatureStatistics",
+    "FrameScores",
     "FrechetDistance",
     "InceptionScore",
     "MAJORScore",

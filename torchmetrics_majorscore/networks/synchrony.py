@@ -148,7 +148,7 @@ def load_sync(
     Args:
         network: ``"synchformer"``, an object as :class:`SyncNetwork` describes it, or a handle, which is given back.
         weights: for a name, the folder with ``synchformer_state_dict.pth``, ``"seeded"`` for random weights whose
-            scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download (0.9 GB).
+            scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download (1 GB).
         profile: ``"av-benchmark"`` resamples sounds, picks frames and leaves out clips shorter than ``seconds`` as
             av-benchmark does; the mean of a sound is subtracted in neither.
         seconds: what of a clip is taken, from its start; None for all of it, with ``"av-benchmark"`` for 8.

@@ -1,0 +1,332 @@
+"""The first download, rehearsed with a hub on loopback: each situation ends well or in a line that says what to do."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from hub import Hub, Trouble
+
+pytest.importorskip("huggingface_hub")
+
+import huggingface_hub
+from huggingface_hub import constants
+
+from torchmetrics_majorscore.cli.main import main
+from torchmetrics_majorscore.encoders import download as shop
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS, download
+
+PAGE = (Path(__file__).parents[1] / "docs" / "first_download.md").read_text()
+SHORT = [
+    (r"localhost:\d+|127\.0\.0\.1:\d+", "HOST"),
+    (r"(http://HOST|https://huggingface.co)/\S*/(?=[^/\s]*)", "https://.../"),
+    (r"/models--\S*/(?=[^/\s]*)", "/.../"),
+    (r"\b[0-9a-f]{32,64}\b", "DIGEST"),
+    (r"\. Or bring \S+ here in another way, .* or MAJORSCORE_WEIGHTS\.$", ". Or ..."),
+]
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+CONTENT = os.urandom(300_000)
+
+
+@pytest.fixture(scope="module")
+def server():
+    hub = Hub()
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+
+
+@pytest.fixture
+def hub(server, monkeypatch, tmp_path):
+    """Serve a file of random bytes for every public one, and nothing else is reached; the cache is empty."""
+    server.files.clear(), server.trouble.clear(), server.asked.clear(), server.sent.clear()
+    for name, checkpoint in CHECKPOINTS.items():
+        monkeypatch.setitem(CHECKPOINTS, name, server.serve(checkpoint, CONTENT))
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for name in (*PROXIES, "ALL_PROXY", "all_proxy", shop.ENVIRONMENT):
+        monkeypatch.delenv(name, raising=False)
+    huggingface_hub.close_session()
+    yield server
+    huggingface_hub.close_session()
+
+
+@pytest.fixture
+def get(hub, capsys, tmp_path):
+    """Run ``majorscore weights get``: what it printed, without this machine's names, must be a row of the page."""
+
+    def run(name, situation, expected, outcome, folder=None):
+        capsys.readouterr()
+        assert main(["weights", "get", name]) == expected
+        said = capsys.readouterr()
+        lines = said.out.splitlines() + [line for line in said.err.splitlines() if line.startswith("majorscore: ")]
+        assert len(lines) == 1, said.err
+        line = lines[0].replace(folder or str(tmp_path), "HF_HOME")
+        for pattern, word in SHORT:
+            line = re.sub(pattern, word, line)
+        row = f"| {situation} | `{line}` | {outcome} |"
+        assert row in PAGE, row
+
+    return run
+
+
+def left(folder):
+    """Give the files that are neither whole nor known to be unfinished."""
+    whole = {".lock", ".part", ".etag", ".TAG"}
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix not in whole]
+
+
+@pytest.mark.parametrize("name", ["clip", "heads", "roberta-vocab", "vggish"])
+def test_a_file_is_downloaded_once_and_found_again(name, hub):
+    path = download(CHECKPOINTS[name])
+    assert path.read_bytes() == CONTENT
+    count = len(hub.asked)
+    assert download(CHECKPOINTS[name]) == path
+    assert len(hub.asked) == count
+
+
+def test_get_downloads_what_an_encoder_and_a_network_need(hub, capsys):
+    assert main(["weights", "get", "c-mcr", "synchformer", "--json"]) == 0
+    got = json.loads(capsys.readouterr().out)["files"]
+    assert [Path(path).name for path in got.values()] == [
+        "open_clip_model.safetensors", "630k-fusion-best.pt", "clap_clip.pt", "synchformer_state_dict.pth"
+    ]  # fmt: skip
+    assert all(Path(path).read_bytes() == CONTENT for path in got.values())
+
+
+def test_a_download_is_said(get):
+    get("clip", "first `weights get clip`", 0, "downloaded, its digest verified")
+    get("vggish", "the same at a plain address", 0, "downloaded")
+
+
+@pytest.mark.parametrize("name", ["clip", "vggish"])
+def test_a_connection_that_ends_is_taken_up_where_it_ended(name, hub, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # as many are kept, which are 10 MB else
+    hub.trouble[Path(CHECKPOINTS[name].filename).name] = Trouble(cut=[100_000, 50_000])
+    assert download(CHECKPOINTS[name]).read_bytes() == CONTENT
+    assert hub.sent == ["whole", "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_download_that_was_stopped_goes_on_the_next_time(hub, get, tmp_path):
+    hub.trouble["vggish-10086976.pth"] = Trouble(cut=[100_000, 0, 0, 0])
+    get("vggish", "the connection breaks again and again", 2, "a `.part` is kept beside, and nothing uses it")
+    assert not left(tmp_path)
+    get("vggish", "the same command again", 0, "continued where it had stopped")
+    assert hub.sent[-1] == "bytes=100000-"
+    assert download(CHECKPOINTS["vggish"]).read_bytes() == CONTENT
+    assert [path.suffix for path in (tmp_path / "majorscore" / "v0.1").iterdir() if path.suffix != ".lock"] == [".pth"]
+
+
+def test_another_file_at_the_address_is_not_put_behind_the_first_bytes(hub):
+    hub.trouble["vggish-10086976.pth"] = Trouble(cut=[100_000, 0, 0, 0])
+    with pytest.raises(FileNotFoundError, match="the connection ended after 100000 of 300000 bytes"):
+        download(CHECKPOINTS["vggish"])
+    checkpoint = hub.serve(replace(CHECKPOINTS["vggish"], md5="pinned"), CONTENT[::-1])
+    assert download(checkpoint).read_bytes() == CONTENT[::-1]
+    assert hub.sent[-1] == "bytes=100000-"  # which the server, knowing the ETag, did not follow
+
+
+def test_a_process_that_ended_before_the_last_check_downloads_again(hub, tmp_path):
+    hub.trouble["synchformer_state_dict.pth"] = Trouble(cut=[100_000, 0, 0, 0])
+    with pytest.raises(FileNotFoundError):
+        download(CHECKPOINTS["synchformer"])
+    (part,) = tmp_path.rglob("*.part")
+    part.write_bytes(CONTENT)
+    assert download(CHECKPOINTS["synchformer"]).read_bytes() == CONTENT
+
+
+def test_a_wrong_digest_is_refused_wherever_it_comes_from(hub, get, tmp_path, monkeypatch):
+    wrong = {"sha256": "0" * 64, "md5": "0" * 32}
+    for file, kind in (("clip", "sha256"), ("synchformer", "md5")):
+        monkeypatch.setitem(CHECKPOINTS, file, replace(CHECKPOINTS[file], **{kind: wrong[kind]}))
+    get("clip", "the file is not the pinned one", 2, "refused, and deleted")
+    get("synchformer", "the same at a plain address", 2, "refused, and deleted")
+    assert not left(tmp_path)
+    hub.trouble["vocab.json"] = Trouble(stated="1" * 40)
+    monkeypatch.setitem(CHECKPOINTS, "clip", CHECKPOINTS["roberta-vocab"])
+    get("clip", "the file is not the one that the hub states", 2, "refused, and deleted")
+    assert not left(tmp_path)
+
+
+def test_answers_of_the_hub_are_understood(hub, get, tmp_path):
+    gated = "nothing was downloaded"
+    for status, code, situation in (
+        (404, "", "the file is gone (404)"),
+        (404, "RevisionNotFound", "the revision is gone (404)"),
+        (401, "RepoNotFound", "the repository is private, gone or renamed (401)"),
+        (403, "GatedRepo", "the repository is gated (403)"),
+        (503, "", "the hub is down (503)"),
+    ):
+        hub.trouble["open_clip_model.safetensors"] = Trouble(status, code)
+        get("clip", situation, 2, gated)
+    for status, situation in ((404, "a plain address is gone (404)"), (503, "its server is down (503)")):
+        hub.trouble["vggish-10086976.pth"] = Trouble(status)
+        get("vggish", situation, 2, gated)
+    assert not left(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["clip", "vggish"])
+def test_without_a_network(name, hub, get, monkeypatch):
+    where = {"clip": "", "vggish": ", at a plain address"}[name]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    get(name, f"HF_HUB_OFFLINE=1, nothing in the cache{where}", 2, "nothing was tried")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    download(CHECKPOINTS[name])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    get(name, f"HF_HUB_OFFLINE=1, the file in the cache{where}", 0, "used")
+
+
+@pytest.mark.parametrize("name", ["clip", "vggish"])
+def test_no_connection_and_a_proxy_that_fails(name, hub, get, monkeypatch):
+    where = {"clip": "", "vggish": ", at a plain address"}[name]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        for variable in PROXIES:
+            monkeypatch.setenv(variable, nobody)
+        monkeypatch.setenv("NO_PROXY", ""), monkeypatch.setenv("no_proxy", "")
+        huggingface_hub.close_session()
+        get(name, f"the proxy is not there{where}", 2, "nothing was downloaded")
+        for variable in PROXIES:
+            monkeypatch.delenv(variable)
+        huggingface_hub.close_session()
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody + "/{repo_id}/{revision}{filename}")
+        monkeypatch.setitem(CHECKPOINTS, name, replace(CHECKPOINTS[name], repo=nobody if name == "vggish" else "a/b"))
+        get(name, f"there is no network{where}", 2, "nothing was downloaded")
+
+
+def test_without_its_store_of_chunks_the_hub_gives_the_file_itself(hub, get, monkeypatch):
+    hub.trouble["open_clip_model.safetensors"] = Trouble(xet=True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    get("clip", "HF_HUB_DISABLE_XET=1, a file in the hub's store of chunks", 0, "downloaded over HTTP")
+    assert hub.sent == ["whole"]
+
+
+@pytest.fixture
+def sealed(monkeypatch):
+    """Give a cache of its own, and a way to have nothing written into it any more, as root too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        monkeypatch.setattr(constants, "HF_HOME", name)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+        user = os.geteuid()
+
+        def seal():
+            for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+                path.chmod(0o555)
+            if user == 0:
+                os.seteuid(65_534)
+            return name
+
+        yield seal
+        os.seteuid(user)
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+
+
+def test_a_cache_that_cannot_be_written(hub, get, sealed):
+    kept = [download(CHECKPOINTS[name]) for name in ("clip", "vggish")]
+    folder = sealed()
+    get("clip", "a read-only cache, the file in it", 0, "used", folder=folder)
+    assert [download(CHECKPOINTS[name]) for name in ("clip", "vggish")] == kept
+    get("passt", "a read-only cache, the file not in it", 2, "nothing was downloaded", folder=folder)
+    get("clap-audioset", "the same for a file of the hub", 2, "nothing was downloaded", folder=folder)
+
+
+TWO = """
+import json, sys
+from huggingface_hub import constants
+
+constants.HUGGINGFACE_CO_URL_TEMPLATE = sys.argv[1] + "/{repo_id}/resolve/{revision}/{filename}"
+from torchmetrics_majorscore.encoders.download import Checkpoint, download
+input()  # both go on at once
+print([str(download(Checkpoint(**each))) for each in json.loads(sys.argv[2])])
+"""
+
+
+def test_two_ranks_at_once_download_each_file_once(hub, tmp_path):
+    given = json.dumps([asdict(CHECKPOINTS[name]) for name in ("clip", "vggish")])
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub")}
+    command = [sys.executable, "-c", TWO, hub.url, given]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    ranks = [subprocess.Popen(command, env=environment, **pipes) for _ in range(2)]
+    for rank in ranks:
+        rank.stdin.write("\n"), rank.stdin.flush()
+    said = [rank.communicate() for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
+    assert said[0][0] == said[1][0]
+    assert hub.sent == ["whole", "whole"]
+    assert all(Path(path).read_bytes() == CONTENT for path in json.loads(said[0][0].replace("'", '"')))
+
+
+@pytest.fixture
+def small(hub, monkeypatch, tmp_path):
+    """Serve C-MCR's files and VGGish's in the public layouts, but with small trunks."""
+    pytest.importorskip("transformers")
+    from torchmetrics_majorscore.encoders import clap, clip, cmcr
+    from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
+    from torchmetrics_majorscore.encoders.checkpoints import write_tensors
+    from torchmetrics_majorscore.encoders.clip_network import CLIPNetwork, VisionTransformer
+    from torchmetrics_majorscore.encoders.htsat import HTSATOptions
+    from torchmetrics_majorscore.encoders.laion import to_laion
+    from torchmetrics_majorscore.networks import vggish
+
+    def build_clip():
+        visual = VisionTransformer(512, image_size=224, patch_size=32, width=64, layers=1, quick=True)
+        parts = {"layers": 1, "width": 64, "heads": 1, "context_length": 77, "vocab_size": 49_408}
+        return CLIPNetwork(visual, 512, parts, quick=True)
+
+    monkeypatch.setattr(clip, "build_vit_b_32", build_clip)
+    monkeypatch.setattr(vggish.VGGish.__init__, "__defaults__", (((4,), (4,), (6, 6), (256, 8)), (16, 16, 6)))
+    with clean_build():
+        networks = {
+            "clip": build_clip(),
+            "clap": clap.build_network(HTSATOptions(width=16, depths=(2, 1, 2, 1), heads=(2, 2, 4, 4))),
+            "heads": cmcr.Heads(),
+            "vggish": vggish.VGGish(),
+        }
+        for network in networks.values():
+            seed_weights(network)
+    write_tensors(tmp_path / "clip", networks["clip"].state_dict())
+    torch.save(
+        {f"module.{name}": tensor for name, tensor in to_laion(networks["clap"].state_dict()).items()},
+        tmp_path / "clap",
+    )
+    for name in ("heads", "vggish"):
+        torch.save(networks[name].state_dict(), tmp_path / name)
+    for name in networks:
+        monkeypatch.setitem(CHECKPOINTS, name, hub.serve(CHECKPOINTS[name], (tmp_path / name).read_bytes()))
+    return networks
+
+
+def test_the_first_update_says_why_it_cannot_and_downloads_what_it_needs_once_it_can(hub, small):
+    from torchmetrics_majorscore import FrechetDistance, MAJORScore
+    from torchmetrics_majorscore.networks import load_network
+
+    metric = MAJORScore(sample_rate=48_000, fps=1)
+    assert not hub.asked  # a metric costs nothing until it is used
+    generator = torch.Generator().manual_seed(0)
+    video = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    audio = 0.1 * torch.randn(2, 96_000, generator=generator)
+    batch = {"video": video, "text": ["a dog", "rain"], "audio": audio}
+    hub.trouble["630k-fusion-best.pt"] = Trouble(503)
+    with pytest.raises(FileNotFoundError, match=r"^630k-fusion-best.pt is not .* answered 503; try again\. Or bring"):
+        metric.update(**batch)
+    hub.trouble.clear()
+    metric.update(**batch)
+    assert torch.isfinite(metric.compute())
+    FrechetDistance(network=load_network("vggish"), sample_rate=48_000).update(audio=audio, target_audio=audio)
+    assert hub.sent == ["whole"] * 4
