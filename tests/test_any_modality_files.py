@@ -58,7 +58,7 @@ def clips(tmp_path_factory):
         rows.writerow(["id", "video", "image", "text", "audio", "Depth", "class", "notes"])
         for number, name in enumerate(IDS):
             files = [f"{name}.{suffix}" for suffix in ("mp4", "png", "wav", "npy")]
-            rows.writerow([name, *files[:2], f"{'a' * number} caption", *files[2:], f"kind {number % 2}", "x"])
+            rows.writerow([name, *files[:2], f"{'a' * (number + 1)} caption", *files[2:], f"kind {number % 2}", "x"])
     (folder / "m.csv").write_text((folder / "m.csv").read_text().replace("Depth", "depth"))
     return folder
 
@@ -93,7 +93,7 @@ def by_metric(clips, modalities):
     metric = MAJORScore(encoder=Senses(modalities), pairs="all", sample_rate=8000, fps=1)
     metric.update(**inputs, ids=list(range(len(IDS))))
     ids, *pairs = metric.rows().items()
-    order = ids[1].argsort()
+    order = np.argsort(ids[1])
     return {pair: values[order].numpy() for pair, values in pairs}
 
 

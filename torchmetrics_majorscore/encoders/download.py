@@ -23,6 +23,7 @@ class Checkpoint:
     revision: str
     filename: str
     sha256: str | None = None
+    """The digest, or how it begins: torchvision's names of files have 8 digits of it."""
     git_blob: str | None = None
     md5: str | None = None
 
@@ -45,8 +46,19 @@ def _laion(name: str, accepted: tuple[str, ...] = ()) -> Checkpoint:
     return Checkpoint(names, "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651", f"{name}.pt")
 
 
+_BERT = "bert_uncased_L-4_H-512_A-8"
+
+
+def _torchvision(name: str, digits: str) -> Checkpoint:
+    """Describe a checkpoint of torchvision."""
+    file = f"{name}-{digits}"
+    names = (f"{file}.safetensors", f"{file}.pth")
+    return Checkpoint(names, "https://download.pytorch.org", "models", f"{file}.pth", sha256=digits)
+
+
 # The revision pins the content of a repository. The digests of laion_clap's files, of the two RoBERTa files, of Cnn14,
-# of VGGish and of PaSST are not pinned: they could not be looked up when this was written.
+# of VGGish and of PaSST, and the revision of BERT small, are not pinned: they could not be looked up when this was
+# written.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -90,6 +102,12 @@ CHECKPOINTS = {
         "v0.1",
         "vggish-10086976.pth",
     ),
+    "resnet50": _torchvision("resnet50", "11ad3fa6"),
+    "s3d": _torchvision("s3d", "d76dad2f"),
+    "bert-small": Checkpoint(
+        (f"{_BERT}/model.safetensors", f"{_BERT}/pytorch_model.bin"), f"google/{_BERT}", "main", "pytorch_model.bin"
+    ),
+    "bert-vocab": Checkpoint((f"{_BERT}/vocab.txt",), f"google/{_BERT}", "main", "vocab.txt"),
     "passt": Checkpoint(
         ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
         "https://github.com/kkoutini/PaSST/releases/download",
@@ -159,7 +177,7 @@ def _matches(path: Path, checkpoint: Checkpoint) -> bool:
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checkpoint.git_blob
     if checkpoint.md5:
         return _file_digest(path, "md5") == checkpoint.md5
-    return checkpoint.sha256 is None or file_sha256(path) == checkpoint.sha256
+    return checkpoint.sha256 is None or file_sha256(path).startswith(checkpoint.sha256)
 
 
 def file_sha256(path: Path) -> str:

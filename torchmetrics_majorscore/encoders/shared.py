@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_build, content_key, exact_float32
 from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
-from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision
+from torchmetrics_majorscore.encoders.table import BACKBONES, ENCODERS, Pool, Precision
 
 Batch = Sequence[Tensor | str] | Callable[[], Sequence[Tensor | str]]
 PUBLIC = ("video", "image", "text", "audio")
@@ -155,7 +155,7 @@ class SharedEncoder(Handle[JointEncoder]):
         Weights come from the folder of the joint encoder.
         """
         name, weights, _, precision = (*self._recipe, None, None, None)[:4]
-        if not isinstance(name, str) or not ENCODERS[name].baseline:
+        if not isinstance(name, str) or name not in ENCODERS or not ENCODERS[name].baseline:
             raise ValueError(f"Expected c-mcr or c-mcr-tiny by name for the baseline, got {self.portable_key}.")
         clip, own = ENCODERS[name].baseline
         return [load_encoder(other, weights=weights, precision=precision) for other in (clip, clap or own)]
@@ -186,9 +186,9 @@ def load_encoder(
     """Give the process-wide handle of an encoder.
 
     Args:
-        encoder: a name out of :data:`ENCODERS`, an object as :class:`JointEncoder` describes it, or a handle, which
-            is given back. Of an ``nn.Module`` a frozen copy is taken (eval mode, no gradients), so its later training
-            changes no score.
+        encoder: a name out of :data:`ENCODERS` (for late fusion also of :data:`.BACKBONES`), an object as
+            :class:`JointEncoder` describes it, or a handle, which is given back. Of an ``nn.Module`` a frozen copy is
+            taken (eval mode, no gradients), so its later training changes no score.
         weights: for a name, the folder with the checkpoints (see :mod:`.checkpoints`), ``"seeded"`` for random
             weights whose scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download.
         pool: for a name, see :class:`.clip.CLIP`.
@@ -224,13 +224,13 @@ def _load(
 
 
 def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Precision) -> SharedEncoder:
-    if name not in ENCODERS:
+    if name not in ENCODERS | BACKBONES:
         raise ValueError(f"Expected encoder to be one of {sorted(ENCODERS)} or an encoder object, got {name!r}.")
     if pool not in get_args(Pool):
         raise ValueError(f"Expected pool to be one of {list(get_args(Pool))}, got {pool!r}.")
     if precision not in get_args(Precision):
         raise ValueError(f"Expected precision to be one of {list(get_args(Precision))}, got {precision!r}.")
-    entry = ENCODERS[name]
+    entry = (ENCODERS | BACKBONES)[name]
     source = entry.find_weights(weights)
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
@@ -244,7 +244,7 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         pool,
         precision,
         entry.frame_size,
-        fps=entry.fps,
+        fps=entry.read_fps(source),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 
@@ -29,7 +29,8 @@ class NamedEncoder:
         baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
-        fps: frames that it sees of a second of video.
+        fps: frames that it sees of a second of video; module and name of what reads it from the weights, where it
+            depends on them.
     """
 
     load: str
@@ -39,7 +40,7 @@ class NamedEncoder:
     baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
     frame_size: int | None = None
-    fps: float = 1.0
+    fps: float | str = 1.0
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -47,10 +48,17 @@ class NamedEncoder:
 
     def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
         """Build the encoder on the CPU, in float32."""
-        module, name = self.load.split(".")
-        load: Callable[[Weights, Pool], JointEncoder]
-        load = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
+        load: Callable[[Weights, Pool], JointEncoder] = _named(self.load)
         return load(weights, pool)
+
+    def read_fps(self, weights: Weights) -> float:
+        """Give the frames that it sees of a second of video."""
+        return _named(self.fps)(weights) if isinstance(self.fps, str) else self.fps
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(".")
+    return getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
 
 
 _TINY = ("config.json", "merges.txt.gz")
@@ -74,9 +82,17 @@ ENCODERS = {
     "late-fusion": NamedEncoder(
         "late_fusion.load",
         ("video", "text", "audio", "image"),
-        ("late_fusion.safetensors", "motion.safetensors"),
-        fps=8.0,
+        ("late_fusion.safetensors",),
+        fps="late_fusion.read_fps",
     ),
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE),
 }
+
+BACKBONES = {
+    "resnet50": NamedEncoder("backbones.load_resnet50", ("image",), ("resnet50",)),
+    "vggish": NamedEncoder("backbones.load_vggish", ("audio",), ("vggish",), sample_rate=16_000),
+    "bert-small": NamedEncoder("backbones.load_bert_small", ("text",), ("bert-small", "bert-vocab")),
+    "s3d": NamedEncoder("backbones.load_s3d", ("video",), ("s3d",), fps=15.0),
+}
+"""Networks of one modality, for late fusion."""
