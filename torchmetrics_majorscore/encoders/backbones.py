@@ -7,7 +7,8 @@ one of them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -56,7 +57,8 @@ class ResNet50(Backbone):
         from torchvision.models import ResNet50_Weights
 
         prepare = ResNet50_Weights.IMAGENET1K_V2.transforms()
-        return in_micro_batches(self.network, torch.stack([prepare(picture) for picture in batch]), ROWS_PER_CALL)
+        prepared = torch.stack([prepare(picture) for picture in batch])
+        return in_micro_batches(self.network, prepared, ROWS_PER_CALL)
 
 
 class S3D(Backbone):
@@ -165,14 +167,19 @@ def load_bert_small(weights: Weights, pool: Pool) -> BertSmall:
         letters = [chr(code) for code in range(33, 127)]
         tokens = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
     else:
-        tensors = {name.removeprefix("bert."): part for name, part in weights.read("bert-small").items()}
-        kept = {name: part for name, part in tensors.items() if not name.startswith("cls.")}
-        kept.pop("embeddings.position_ids", None)  # older files have these counted numbers
-        load_strictly(network, kept, weights.path("bert-small").name)
+        load_strictly(network, _from_bert(weights.read("bert-small")), weights.path("bert-small").name)
         tokens = weights.path("bert-vocab").read_text(encoding="utf-8").splitlines()
         if len(tokens) != VOCABULARY:
             raise ValueError(f"Expected {VOCABULARY} tokens in {weights.path('bert-vocab')}, got {len(tokens)}.")
     return _named(BertSmall(network, {token: number for number, token in enumerate(tokens)}), weights, "bert-small")
+
+
+def _from_bert(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take BERT without the heads of its training; files of older libraries name and count some things otherwise."""
+    kept = {name.removeprefix("bert."): part for name, part in tensors.items() if not name.startswith("cls.")}
+    kept.pop("embeddings.position_ids", None)
+    norms = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    return {reduce(lambda own, norm: own.replace(*norm), norms.items(), name): part for name, part in kept.items()}
 
 
 def load_vggish(weights: Weights, pool: Pool) -> VGGishMean:

@@ -98,7 +98,10 @@ def rows_key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece
 
 
 def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
-    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot."""
+    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot.
+
+    A picture is a video of one frame to an encoder that has no images.
+    """
     needs_extra("tqdm", "media")
     from tqdm import tqdm
 
@@ -117,7 +120,9 @@ def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) 
                 batch = [frames.to(device) for frames in batch]
             if modality == "audio":
                 batch = [resample(mono.to(device), rate, encoder.sample_rate) for mono, rate in batch]
-            if batch:
+            if batch and modality == "image" and modality not in encoder.modalities:
+                rows.append(encoder.encode("video", [picture[None] for picture in batch], device).cpu())
+            elif batch:
                 rows.append(encoder.encode(modality, batch, device).cpu())
             bar.update(len(samples))
     return torch.cat(rows[1:] or rows), left_out

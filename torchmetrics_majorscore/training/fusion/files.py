@@ -36,9 +36,6 @@ from torchmetrics_majorscore.training.memories import encode_pieces, rows_key
 if TYPE_CHECKING:
     import pandas as pd
 
-TAKES = {"text": ["text"], "image": ["image", "video"], "audio": ["audio"], "video": ["video"]}
-"""What a backbone may take an item for, preferred first: an image may be a video of one frame."""
-
 
 def fuse_files(config: Path, *, progress: bool = True) -> tuple[Found, Path, pd.DataFrame]:
     """Train scenarios as a config says and measure them; embeddings and runs of earlier times are kept.
@@ -87,9 +84,11 @@ def _read(config: Path) -> dict[str, Any]:
     with in_config(config, "backbones"):
         named = read_mapping(values["backbones"], MODALITIES)
     read: dict[str, Any] = {"backbones": {}, "weights": {}}
+    able = {name: [(name,)] for name in MODALITIES}
+    able["image"].append(("video",))  # a picture is a video of one frame
     for name in MODALITIES:
         with in_config(config, f"backbones: {name}"):
-            read["backbones"][name] = read_encoder(named[name], [(one,) for one in TAKES[name]], config.parent)
+            read["backbones"][name] = read_encoder(named[name], able[name], config.parent)
             if named[name].get("weights") is not None:
                 given = str(named[name]["weights"])
                 read["weights"][name] = given if given == "seeded" else str(read_path(given, config.parent).resolve())
@@ -126,14 +125,13 @@ def _embed(items: Sequence[Item], backbones: Mapping[str, SharedEncoder], output
 def _encode(
     own: Sequence[Item], name: str, backbone: SharedEncoder, output: Path, split: str
 ) -> tuple[torch.Tensor, list[str]]:
-    modality = next(one for one in TAKES[name] if one in backbone.modalities)
     inputs: list[Any] = [i.content if isinstance(i.content, str) else Piece(i.content, 0.0, None) for i in own]
     known = list(dict.fromkeys(inputs))
     places = {piece: place for place, piece in enumerate(known)}
     kept, labels = [places[piece] for piece in inputs], [item.label for item in own]
     path = output / "embeddings" / f"{split}_{name}.safetensors"
-    key = rows_key(backbone, modality, known)
-    rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, modality, known))
+    key = rows_key(backbone, name, known)
+    rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, name, known))
     if left_out:
         for reason in left_out:
             warnings.warn(f"Left out of {split} {name}: {reason}", stacklevel=2)
