@@ -13,7 +13,7 @@ from commands import run
 from media_files import sine, write, write_sound
 from vectors import random
 
-pytest.importorskip("pandas")
+pd = pytest.importorskip("pandas")
 Picture = pytest.importorskip("PIL.Image")
 from safetensors.numpy import save_file  # noqa: E402
 from test_modalities import FIVE, Senses  # noqa: E402
@@ -21,6 +21,8 @@ from test_modalities import FIVE, Senses  # noqa: E402
 from torchmetrics_majorscore import MAJORScore  # noqa: E402
 from torchmetrics_majorscore.media import Entry, read_clip, read_manifest  # noqa: E402
 from torchmetrics_majorscore.media.features import read_features  # noqa: E402
+from torchmetrics_majorscore.report.gallery import make_groups, pick_clips  # noqa: E402
+from torchmetrics_majorscore.report.summary import give_pairs  # noqa: E402
 from torchmetrics_majorscore.tables.pairs import anchored, find_pairs  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 
@@ -58,7 +60,7 @@ def clips(tmp_path_factory):
         rows.writerow(["id", "video", "image", "text", "audio", "Depth", "class", "notes"])
         for number, name in enumerate(IDS):
             files = [f"{name}.{suffix}" for suffix in ("mp4", "png", "wav", "npy")]
-            rows.writerow([name, *files[:2], f"{'a' * number} caption", *files[2:], f"kind {number % 2}", "x"])
+            rows.writerow([name, *files[:2], f"{'a' * (number + 1)} caption", *files[2:], f"kind {number % 2}", "x"])
     (folder / "m.csv").write_text((folder / "m.csv").read_text().replace("Depth", "depth"))
     return folder
 
@@ -93,7 +95,7 @@ def by_metric(clips, modalities):
     metric = MAJORScore(encoder=Senses(modalities), pairs="all", sample_rate=8000, fps=1)
     metric.update(**inputs, ids=list(range(len(IDS))))
     ids, *pairs = metric.rows().items()
-    order = ids[1].argsort()
+    order = np.argsort(ids[1])
     return {pair: values[order].numpy() for pair, values in pairs}
 
 
@@ -259,6 +261,25 @@ def test_pairs_of_a_table():
     assert anchored(found) == [columns[1], columns[2]]
     assert anchored(find_pairs(["similarity_a_b", "similarity_a_c", "similarity_b_c"])) == columns_of("ab", "ac")
     assert find_pairs(["similarity_video_text", "similarity_text_audio"])["similarity_text_audio"] == ("text", "audio")
+
+
+def test_the_page_of_six_modalities():
+    names = ["sight", "text", "sound", "touch", "smell", "taste"]
+    pairs = list(combinations(names, 2))
+    values = random(9, len(pairs)).numpy()
+    frame = pd.DataFrame(values, index=list("abcdefghi"), columns=columns_of(*pairs))
+    frame["majorscore_average"] = frame[[column for column in frame if "text" in column]].mean(axis=1)
+    own = columns_of(*(pair for pair in pairs if "text" in pair))
+    assert list(give_pairs(frame))[:5] == own
+    picked = pick_clips(frame)
+    assert list(picked) == ["best", "worst", *own[::-1]]
+    ranks = frame[own].rank(pct=True)
+    first = picked["similarity_text_touch"][0]
+    others = ranks.drop(columns="similarity_text_touch").mean(axis=1)
+    fit = (ranks["similarity_text_touch"] <= ranks["similarity_text_touch"].median()) & (others >= others.median())
+    assert first == (others - ranks["similarity_text_touch"])[fit].idxmax()
+    group = make_groups({"one": frame}, {})[2]
+    assert (group["title"], len(group["cards"][0]["values"])) == ("Low text-taste, others high", 16)
 
 
 def columns_of(*pairs):

@@ -12,6 +12,7 @@ import pytest
 from torchmetrics_majorscore.statistics.balance import balance
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap
 from torchmetrics_majorscore.statistics.consistency import auroc, compare, d_prime, derange, relative_change, win_rate
+from torchmetrics_majorscore.tables.labels import read_labels
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -230,6 +231,38 @@ def test_derange_favours_no_row_and_no_class():
     met = Counter((classes[row], classes[partner]) for row, partner in enumerate(partners))
     assert len(met) > 300  # of 380: a class meets nearly all others, 2.6 times each
     assert max(met.values()) < 15
+
+
+def test_derange_knows_what_else_is_true():
+    classes, others = ["dog", "cat", "dog", "cat", "bird", "bird"], [(), (), ("bird", "rain"), (), ("cat",), ()]
+    for seed in range(200):
+        partners = derange(classes, seed, others)
+        assert sorted(partners) == list(range(6))
+        for row, partner in enumerate(partners):
+            assert classes[partner] not in {classes[row], *others[row]}
+    alone = [derange(classes, seed) for seed in range(200)]
+    assert any(classes[found[2]] == "bird" for found in alone)  # which these labels forbid
+    assert alone == [derange(classes, seed, [()] * 6) for seed in range(200)]
+    chain = derange("abc", 0, [("b",), ("c",), ("a",)])  # each has one that fits, and no swap mends two
+    assert [derange("abc", seed, [("b",), ("c",), ("a",)]) for seed in range(20)] == [chain] * 20 == [[2, 0, 1]] * 20
+    with pytest.raises(ValueError, match="Expected rows of other classes than bird, cat, dog, got too few"):
+        derange(classes, 0, [("cat", "bird"), *others[1:]])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the VGGSound labels of ../shared")
+def test_derange_of_vggsound_with_the_labels_of_vggsounder():
+    with (SHARED / "vggsound/vgg-test.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    true = read_labels(SHARED / "vggsound/vggsounder.csv")
+    classes, others = [row["label"] for row in rows], [{own for own, _ in true.get(row["id"], ())} for row in rows]
+    assert sum(len(own) > 1 for own in others) > 5_000
+    plain, knowing = derange(classes, 0), derange(classes, 0, others)
+    wrong = [
+        sum(classes[partner] in own for partner, own in zip(found, others, strict=True)) for found in (plain, knowing)
+    ]
+    assert wrong[0] > 50  # of the partners that only differ in the one class are true of the clip
+    assert wrong[1] == 0
+    check_derangement(classes, knowing)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the VGGSound labels of ../shared")

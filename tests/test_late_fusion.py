@@ -60,7 +60,7 @@ def test_every_modality_passes_its_backbone_and_its_head(tmp_path):
             "text": clip.encode("text", TEXTS, CPU),
             "image": clip.encode("video", [picture[None] for picture in given["image"]], CPU),
             "audio": clap.encode("audio", given["audio"], CPU),
-            "video": motion.encode(given["video"]),
+            "video": motion.encode_video(given["video"]),
         }
     for name in MODALITIES:
         got = encoder.encode(name, given[name], CPU)
@@ -128,6 +128,6 @@ def test_the_video_network_sees_motion():
     torch.manual_seed(0)
     network = MotionNetwork(MotionOptions()).eval()
     moving = torch.randint(256, (16, 3, 32, 32), dtype=torch.uint8)
-    forwards, backwards, still = network.encode([moving, moving.flip(0), moving[:1].expand(16, -1, -1, -1)])
+    forwards, backwards, still = network.encode_video([moving, moving.flip(0), moving[:1].expand(16, -1, -1, -1)])
     assert not torch.allclose(forwards, backwards)
     assert not torch.allclose(forwards, still)

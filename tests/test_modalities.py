@@ -1,5 +1,7 @@
 """Any modality of an encoder, from update to the value: pictures, and tensors of a declared shape."""
 
+import copy
+import pickle
 from itertools import combinations
 
 import pytest
@@ -8,6 +10,7 @@ from vectors import random
 
 from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
+from torchmetrics_majorscore.metrics.conditions import Conditions
 
 FIVE = ("video", "image", "text", "audio", "depth")
 RATES = {"sample_rate": 8000, "fps": 2}
@@ -108,6 +111,28 @@ def test_every_modality_but_sound_is_a_condition():
     metric.update(audio=batch()["audio"], ids=list("abcd"))
     assert encoder.seen == [("audio", 4)]
     assert torch.equal(metric.compute(), first)
+
+
+@pytest.mark.parametrize("kept", [("audio", "depth"), ("audio", "text", "video", "depth")], ids="-".join)
+def test_any_modality_may_be_a_condition(kept):
+    """Where pictures are made of sound, it is the sound that stays the same."""
+    encoder = Senses()
+    metric = MAJORScore(encoder=encoder, pairs="all", cache_conditions=Conditions(modalities=kept), **RATES)
+    new = batch() | {"image": batch()["image"].flip(0)}
+    for given in (batch(), new):
+        plain = MAJORScore(encoder=Senses(), pairs="all", **RATES)
+        plain.update(**given, ids=list("abcd"))
+        metric.reset()
+        encoder.seen.clear()
+        metric.update(
+            **(given if given is not new else {n: x for n, x in new.items() if n not in kept}), ids=list("abcd")
+        )
+        assert torch.equal(metric.compute(), plain.compute())
+    assert {name for name, _ in encoder.seen} == set(FIVE) - set(kept)
+    again = pickle.loads(pickle.dumps(metric.conditions))
+    assert [again.hold(name) for name in FIVE] == [copy.deepcopy(metric).conditions.hold(name) for name in FIVE]
+    assert again.hold("audio")
+    assert not again.hold("image")
 
 
 @pytest.mark.parametrize(

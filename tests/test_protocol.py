@@ -191,6 +191,36 @@ def test_a_clip_that_has_changed_is_encoded_again(world, tmp_path, capsys):
     assert f"have changed and were encoded again, e.g. '{entries[5].id}'." in capsys.readouterr().out
 
 
+def test_a_true_label_of_a_clip_is_no_mispairing(tmp_path):
+    known, labels = made(12), [f"class {n % 4}" for n in range(12)]
+    known.vectors["text"][:] = np.eye(4, 6, dtype=np.float32)[np.arange(12) % 4]  # so that the caption is known again
+    known.vectors["video"] = known.vectors["text"].copy()
+    true = {"clip 0": {"class 0", "class 1", "class 2"}}
+    for seed in range(20):
+        paths = write_sets(known, known.ids, labels, tmp_path, Protocol(seed=seed, true=true))
+        frame = read_scores(paths["mispaired"])[0]
+        assert frame["similarity_video_text"].tolist() == [0.0] * 12  # each is of another class
+    knows = Protocol(modalities=("video", "text"), true=true)
+    known.vectors["video"][0] = np.eye(6, dtype=np.float32)[3]
+    assert write_sets(known, known.ids, labels, tmp_path / "two", knows)
+    frame = read_scores(tmp_path / "two" / "mispaired.csv")[0]
+    assert frame["similarity_video_text"].iloc[0] == 1.0  # class 3 is the only one that is not true of it
+    assert "fairscore" not in frame
+    assert run_protocol(known, known.ids, labels, knows)["MAJORScore"].balance == {}
+
+
+def test_labels_of_the_command(world, tmp_path, capsys):
+    entries, path = read_manifest(world / "manifest.csv"), tmp_path / "e.safetensors"
+    arguments = ["benchmark", str(world / "manifest.csv"), "--encoder", "c-mcr-tiny", "-o", str(path)]
+    lines = [f"{entries[0].id},{entry.label},AV" for entry in entries[:2]]
+    (tmp_path / "labels.csv").write_text("\n".join(["video_id,label,modality", *lines]))
+    assert cli.main([*arguments, "--labels", str(tmp_path / "labels.csv")]) == 0
+    assert "1 clips have true labels, 1 of them several: none is a mispairing." in capsys.readouterr().out
+    (tmp_path / "labels.csv").write_text("video_id,label,modality\nother,a,A\n")
+    assert cli.main([*arguments, "--labels", str(tmp_path / "labels.csv")]) == 2
+    assert "Expected labels of these clips in" in capsys.readouterr().err
+
+
 def test_a_share_of_nearly_nothing_is_no_percentage():
     known, labels = made(40), [f"class {n % 4}" for n in range(40)]
     for name in ("clip_text", "clap_text"):  # the baseline's cosines are about 0

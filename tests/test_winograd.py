@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from torchmetrics_majorscore.networks.winograd import NARROW, Conv3x3, convolve, tile_filters
+from torchmetrics_majorscore.encoders.winograd import NARROW, Conv3x3, convolve, tile_filters
 
 
 def made(*shape, seed=0):

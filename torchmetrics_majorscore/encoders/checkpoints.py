@@ -17,6 +17,9 @@ A local folder takes the public files under their public names:
 ``passt``            ``passt-s-f128-p16-s10-ap.476-swa.safetensors`` or ``.pt``
 ``synchformer``      ``synchformer_state_dict.safetensors`` or ``.pth``
 ``roberta-*``        ``roberta-base/vocab.json``, ``roberta-base/merges.txt`` (only for CLAP's own text tower)
+``resnet50``         ``resnet50-11ad3fa6.safetensors`` or ``.pth`` (torchvision)
+``s3d``              ``s3d-d76dad2f.safetensors`` or ``.pth`` (torchvision)
+``bert-*``           ``bert_uncased_L-4_H-512_A-8/``: ``model.safetensors`` or ``pytorch_model.bin``, ``vocab.txt``
 ``panns``            ``Cnn14_16k_mAP=0.438.safetensors`` or ``Cnn14_16k_mAP=0.438.pth`` (PANNs)
 ``vggish``           ``vggish-10086976.safetensors`` or ``vggish-10086976.pth`` (torchvggish)
 ==================== ============================================================================================

@@ -29,6 +29,7 @@ class Checkpoint:
     megabytes: float = 0.0
     """Of the file, in 10^6 bytes; of those whose size nobody states, from the number of their values; 0 if unknown."""
     sha256: str | None = None
+    """The digest, or how it begins: torchvision's names of files have 8 digits of it."""
     git_blob: str | None = None
     md5: str | None = None
 
@@ -65,10 +66,21 @@ def _laion(name: str, megabytes: float, accepted: tuple[str, ...] = (), sha256: 
 
 PE_AV = [f"pe-av-{size}{seen}" for size in ("small", "base", "large") for seen in ("", "-16-frame")]
 PE_AV_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_BERT = "bert_uncased_L-4_H-512_A-8"
+
+
+def _torchvision(name: str, digits: str, megabytes: float) -> Checkpoint:
+    """Describe a checkpoint of torchvision."""
+    file = f"{name}-{digits}"
+    names = (f"{file}.safetensors", f"{file}.pth")
+    home = "https://download.pytorch.org"
+    return Checkpoint(names, home, "models", f"{file}.pth", "BSD-3-Clause", megabytes, sha256=digits)
+
 
 # The revision pins the content of a repository. The digests of laion_clap's other files, of the two RoBERTa files, of
-# Cnn14, of VGGish, of PaSST and of Wav2CLIP are not pinned: they could not be looked up when this was written. What a
-# repository of Hugging Face says of a file is checked in any case when it has been downloaded.
+# Cnn14, of VGGish, of PaSST and of Wav2CLIP, and the revision of BERT small, are not pinned: they could not be looked up
+# when this was written. What a repository of Hugging Face says of a file is checked in any case when it has been
+# downloaded.
 CHECKPOINTS = {
     "clip": Checkpoint(
         ("open_clip_model.safetensors", "model.safetensors"),
@@ -151,6 +163,17 @@ CHECKPOINTS = {
         "Apache-2.0",
         289,
     ),
+    "resnet50": _torchvision("resnet50", "11ad3fa6", 103),
+    "s3d": _torchvision("s3d", "d76dad2f", 33),
+    "bert-small": Checkpoint(
+        (f"{_BERT}/model.safetensors", f"{_BERT}/pytorch_model.bin"),
+        f"google/{_BERT}",
+        "main",
+        "pytorch_model.bin",
+        "Apache-2.0",
+        115,
+    ),
+    "bert-vocab": Checkpoint((f"{_BERT}/vocab.txt",), f"google/{_BERT}", "main", "vocab.txt", "Apache-2.0", 0.2),
     "passt": Checkpoint(
         ("passt-s-f128-p16-s10-ap.476-swa.safetensors", "passt-s-f128-p16-s10-ap.476-swa.pt"),
         "https://github.com/kkoutini/PaSST/releases/download",
@@ -265,7 +288,7 @@ def _download(checkpoint: Checkpoint) -> Path:
 def _verify(path: Path, checkpoint: Checkpoint) -> None:
     for kind in ("sha256", "git_blob", "md5"):
         expected = getattr(checkpoint, kind)
-        if expected and _digest(path, kind, path.stat().st_mtime_ns) != expected:
+        if expected and not _digest(path, kind, path.stat().st_mtime_ns).startswith(expected):
             raise WrongFileError(
                 f"{path.resolve()} does not have the digest of the public {Path(checkpoint.filename).name} ({kind} "
                 f"{expected}), so it is not used: delete it if it is still there, and try again. If it comes again, "

@@ -41,6 +41,8 @@ class MotionNetwork(nn.Module):
     def __init__(self, options: MotionOptions) -> None:
         super().__init__()
         self.options = options
+        self.fps = options.fps
+        self.name = "motion-tiny"
         sizes = [6, *options.channels]
         self.seen = nn.Sequential(*(_block(*pair) for pair in pairwise(sizes)))
         width = 2 * sizes[-1]
@@ -56,7 +58,7 @@ class MotionNetwork(nn.Module):
         embedded: Tensor = self.projection(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=-1))
         return embedded
 
-    def encode(self, batch: Sequence[Tensor]) -> Tensor:
+    def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
         """Encode videos, each by itself, so that no neighbour moves a bit of it.
 
         Args:

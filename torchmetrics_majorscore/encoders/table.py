@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 from torchmetrics_majorscore.encoders.download import CHECKPOINTS, PE_AV, PE_AV_FILES
@@ -30,7 +30,8 @@ class NamedEncoder:
         baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
-        fps: frames that it sees of a second of video.
+        fps: frames that it sees of a second of video; module and name of what reads it from the weights, where it
+            depends on them.
         dimension: of its embeddings; None if its weights say.
         per_pair: see :class:`.JointEncoder`.
         variant: which one of a family, for its loader; "" for an encoder that is none.
@@ -43,7 +44,7 @@ class NamedEncoder:
     baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
     frame_size: int | None = None
-    fps: float = 1.0
+    fps: float | str = 1.0
     dimension: int | None = None
     per_pair: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variant: str = ""
@@ -54,9 +55,17 @@ class NamedEncoder:
 
     def build(self, weights: Weights, pool: Pool) -> "JointEncoder":
         """Build the encoder on the CPU, in float32."""
-        module, name = self.load.split(".")
-        load: Callable[..., JointEncoder] = getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
+        load: Callable[..., JointEncoder] = _named(self.load)
         return load(weights, pool, self.variant) if self.variant else load(weights, pool)
+
+    def read_fps(self, weights: Weights) -> float:
+        """Give the frames that it sees of a second of video."""
+        return _named(self.fps)(weights) if isinstance(self.fps, str) else self.fps
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(".")
+    return getattr(import_module(f"torchmetrics_majorscore.encoders.{module}"), name)
 
 
 PE_AV_FPS = 25.0
@@ -118,13 +127,20 @@ ENCODERS = {
     "late-fusion": NamedEncoder(
         "late_fusion.load",
         ("video", "text", "audio", "image"),
-        ("late_fusion.safetensors", "motion.safetensors"),
-        fps=8.0,
+        ("late_fusion.safetensors",),
+        fps="late_fusion.read_fps",
     ),
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE, dimension=128),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE, dimension=128),
 }
 
+BACKBONES = {
+    "resnet50": NamedEncoder("backbones.load_resnet50", ("image",), ("resnet50",)),
+    "vggish": NamedEncoder("backbones.load_vggish", ("audio",), ("vggish",), sample_rate=16_000),
+    "bert-small": NamedEncoder("backbones.load_bert_small", ("text",), ("bert-small", "bert-vocab")),
+    "s3d": NamedEncoder("backbones.load_s3d", ("video",), ("s3d",), fps=15.0),
+}
+"""Networks of one modality, for late fusion."""
 
 @dataclass(frozen=True)
 class Adapter:
@@ -174,7 +190,7 @@ FAMILIES = {
 
 
 def find_encoder(name: str) -> NamedEncoder:
-    """Give the encoder of a name: an entry of :data:`ENCODERS`, or one of a family.
+    """Give the encoder of a name: an entry of :data:`ENCODERS` or :data:`BACKBONES`, or one of a family.
 
     Raises:
         ValueError: an unknown name.
@@ -187,7 +203,7 @@ def find_encoder(name: str) -> NamedEncoder:
     if family == "clap" and variant:
         known = ", ".join(key.partition(":")[2] for key in CHECKPOINTS if key.startswith("clap:"))
         raise ValueError(f"Expected a checkpoint of laion_clap after 'clap:', one of {known}, got {variant!r}.")
-    if name not in ENCODERS:
+    if name not in ENCODERS | BACKBONES:
         known = f"{', '.join(ENCODERS)}, {', '.join(FAMILIES.values())}"
         raise ValueError(f"Expected encoder to be one of {known}, or an encoder object, got {name!r}.")
-    return ENCODERS[name]
+    return (ENCODERS | BACKBONES)[name]

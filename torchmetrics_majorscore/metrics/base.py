@@ -185,8 +185,8 @@ class SimilarityMetric(RowMetric):
     def _recalled(self, given: Mapping[str, Any], ids: object) -> list[str]:
         """Give the modalities that the pairs need, the batch lacks, and the memory of conditions may have."""
         needed = dict.fromkeys(modality for pair in self._pairs for modality in pair)
-        recalls = self.conditions is not None and ids is not None
-        return [name for name in needed if name not in given and recalls and self._modalities[name].condition]
+        conditions = self.conditions if ids is not None else None
+        return [name for name in needed if name not in given and conditions is not None and conditions.hold(name)]
 
     def _require_pairs(self, given: Mapping[str, Any], ids: object) -> None:
         """Raise ValueError for a modality that the pairs need, if nobody can recall it."""
@@ -217,7 +217,7 @@ class SimilarityMetric(RowMetric):
                     return encoder.differentiate(name, prepared(), self.device).to(self.device)
                 return encoder.encode(name, prepared, self.device, id(self), key).to(self.device)
 
-            if self.conditions and self._modalities[name].condition:
+            if self.conditions and self.conditions.hold(name):
                 encoded = self.conditions.encode(encoder, name, batch, run)
             else:
                 encoded = run(batch)

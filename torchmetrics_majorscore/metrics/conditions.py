@@ -46,15 +46,23 @@ class Conditions:
 
     Args:
         path: an SQLite file, made if it does not exist, which several processes may share; ids are unique in it.
+        modalities: what stays the same; None for everything but audio. ``("audio", "text")`` where pictures are made.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, modalities: Sequence[str] | None = None) -> None:
         self.path = path
+        self.modalities = None if modalities is None else tuple(modalities)
         self._contents: dict[tuple[str, int], str | None] = {}
         self._vectors: dict[tuple[str, str], Tensor] = {}
         self._warned = False
         self._database: sqlite3.Connection | None = None
         self._process: int | None = None
+
+    def hold(self, modality: str) -> bool:
+        """Tell whether a modality stays the same."""
+        if self.modalities is not None:
+            return modality in self.modalities
+        return modality not in MODALITIES or MODALITIES[modality].condition
 
     def take_in(
         self, samples: Mapping[str, list[Any]], absent: Sequence[str], ids: Any, rates: Mapping[str, Any]
@@ -75,7 +83,7 @@ class Conditions:
         """
         count = len(next(iter(samples.values()))) if samples else len(ids)
         numbers = None if ids is None else ids_to_int64(ids, count).tolist()
-        given = [name for name in samples if name not in MODALITIES or MODALITIES[name].condition]
+        given = [name for name in samples if self.hold(name)]
         noted = {name: self.note(_slot(name, rates), samples[name], numbers) for name in given}
         return noted | {name: self.recall(_slot(name, rates), numbers or []) for name in absent}
 
@@ -232,13 +240,13 @@ class Conditions:
         self._close()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Conditions":
-        copied = Conditions(self.path)
+        copied = Conditions(self.path, self.modalities)
         copied._contents, copied._vectors = dict(self._contents), dict(self._vectors)
         memo[id(self)] = copied
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Conditions, (self.path,)
+        return Conditions, (self.path, self.modalities)
 
 
 def as_conditions(cache: "bool | str | Path | Conditions") -> Conditions | None:

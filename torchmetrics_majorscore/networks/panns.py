@@ -15,8 +15,8 @@ from torch.nn.functional import avg_pool2d
 from torchmetrics_majorscore.encoders.base import load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
+from torchmetrics_majorscore.encoders.winograd import Conv3x3
 from torchmetrics_majorscore.networks import loading
-from torchmetrics_majorscore.networks.winograd import Conv3x3
 
 MEL = MelOptions(sample_rate=16_000, n_fft=512, hop_length=160, n_mels=64, f_min=50.0, f_max=8_000.0, fusion=False)
 CHANNELS = (64, 128, 256, 512, 1024, 2048)

@@ -44,17 +44,44 @@ def derange(classes: Sequence[str], seed: int, others: Sequence[Collection[str]]
         if 2 * count > n:
             raise ValueError(f"Expected no class with more than half of the {n} rows, got {name!r} with {count}.")
     true = [{own, *more} for own, more in zip(classes, others or [()] * n, strict=True)]
+
+    def fits(row: int, partner: int) -> bool:
+        return classes[partner] not in true[row]
+
     generator = random.Random(seed)
     partners = generator.sample(range(n), n)
     for row in generator.sample(range(n), n):
         tries = 0
-        while classes[partners[row]] in true[row]:
+        while not fits(row, partners[row]):
             other, tries = generator.randrange(n), tries + 1
-            if classes[partners[other]] not in true[row] and classes[partners[row]] not in true[other]:
+            if fits(row, partners[other]) and fits(other, partners[row]):
                 partners[row], partners[other] = partners[other], partners[row]
-            elif tries > TRIES * n:  # without others some swap always mends it
+            elif tries > TRIES * n and not _rotate(partners, row, fits):
                 raise ValueError(f"Expected rows of other classes than {', '.join(sorted(true[row]))}, got too few.")
     return partners
+
+
+def _rotate(partners: list[int], row: int, fits: Callable[[int, int], bool]) -> bool:
+    """Pass partners on along a chain of rows that begins at a misfit; False if no chain helps.
+
+    Source: Berge, 1957: a matching without an augmenting path is a largest one. The chain ends at a row that fits the
+    partner of the misfit, or is a misfit itself.
+    """
+    before = {row: row}
+    reached = [row]
+    for one in reached:
+        for other in range(len(partners)):
+            if other in before or not fits(one, partners[other]):
+                continue
+            before[other] = one
+            reached.append(other)
+            if fits(other, partners[row]) or not fits(other, partners[other]):
+                given = partners[row]
+                while other != row:
+                    partners[other], given, other = given, partners[other], before[other]
+                partners[row] = given
+                return True
+    return False
 
 
 def auroc(positive: ArrayLike, negative: ArrayLike) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from torchmetrics_majorscore.encoders import ENCODERS, SharedEncoder, load_encoder
-from torchmetrics_majorscore.encoders.table import find_encoder
+from torchmetrics_majorscore.encoders.table import BACKBONES, find_encoder
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import read_manifest
 from torchmetrics_majorscore.media.far import Far
@@ -135,7 +135,7 @@ def read_config(path: Path) -> Config:
     encoders, inputs = {}, {}
     for key, needed in MODALITIES.items():
         with in_config(path, key):
-            encoders[key] = read_encoder(values[key], needed, folder)
+            encoders[key] = read_encoder(values[key], [needed], folder)
     for key, modality in (("texts", "text"), ("images", "video"), ("audios", "audio")):
         with in_config(path, key):
             inputs[key] = _inputs(values[key], modality, folder)
@@ -181,14 +181,15 @@ def read_mapping(value: Any, required: Sequence[str], optional: Sequence[str] = 
     return value
 
 
-def read_encoder(value: Any, modalities: Sequence[str], folder: Path) -> SharedEncoder:
-    """Give the named encoder of some modalities; ValueError if there is none."""
+def read_encoder(value: Any, modalities: Sequence[tuple[str, ...]], folder: Path) -> SharedEncoder:
+    """Give the named encoder that has one of some sets of modalities; ValueError if there is none."""
     entry = read_mapping(value, ("encoder",), ("weights",))
-    able = [name for name, known in ENCODERS.items() if set(modalities) <= set(known.modalities)]
-    named = str(entry["encoder"])
-    if named not in able and not (":" in named and set(modalities) <= set(find_encoder(named).modalities)):
+    known, named = ENCODERS | BACKBONES, str(entry["encoder"])
+    able = [name for name, one in known.items() if any(set(own) <= set(one.modalities) for own in modalities)]
+    of_family = set(find_encoder(named).modalities) if ":" in named else set()
+    if named not in able and not any(set(own) <= of_family for own in modalities):
         raise ValueError(
-            f"Expected encoder to be one of {able}, for {' and '.join(modalities)}, got {entry['encoder']!r}."
+            f"Expected encoder to be one of {able}, for {' and '.join(modalities[0])}, got {entry['encoder']!r}."
         )
     weights = entry.get("weights")
     folder_or_none = weights if weights in (None, "seeded") else read_path(weights, folder)

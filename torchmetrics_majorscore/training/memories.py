@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,13 @@ from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.media import read_frames, read_waveform
+from torchmetrics_majorscore.media import open_clip, read_frames, read_waveform
 from torchmetrics_majorscore.modalities.audio import LOUDEST
 from torchmetrics_majorscore.training.config import Config, Piece, read_config
 from torchmetrics_majorscore.training.connector import Embeddings, save_heads, train_connector
 from torchmetrics_majorscore.training.kept import kept_rows
 
-FPS = 1.0  # as in scoring
-BATCH = {"text": 256, "video": 16, "audio": 16}  # samples in memory at a time
+BATCH = {"text": 256, "video": 16, "image": 16, "audio": 16}  # samples in memory at a time
 WORKERS = 4  # decoding threads
 
 
@@ -98,12 +98,17 @@ def rows_key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece
 
 
 def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
-    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot."""
+    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot.
+
+    A picture is a video of one frame to an encoder that has no images.
+    """
     needs_extra("tqdm", "media")
     from tqdm import tqdm
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    read = {"video": _read_pictures, "audio": _read_sound}.get(modality, lambda text: text)
+    read = {"video": partial(_read_pictures, fps=encoder.fps), "image": _read_picture, "audio": _read_sound}.get(
+        modality, lambda text: text
+    )
     rows, left_out = [torch.empty(0)], []
     size = BATCH[modality]
     with ThreadPoolExecutor(WORKERS) as workers, tqdm(total=len(inputs), desc=modality) as bar:
@@ -111,22 +116,33 @@ def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) 
             samples: list[Any] = list(workers.map(read, inputs[first : first + size]))
             left_out += [str(sample) for sample in samples if isinstance(sample, Exception)]
             batch = [sample for sample in samples if not isinstance(sample, Exception)]
-            if modality == "video":
+            if modality in ("video", "image"):
                 batch = [frames.to(device) for frames in batch]
             if modality == "audio":
                 batch = [resample(mono.to(device), rate, encoder.sample_rate) for mono, rate in batch]
-            if batch:
+            if batch and modality == "image" and modality not in encoder.modalities:
+                rows.append(encoder.encode("video", [picture[None] for picture in batch], device).cpu())
+            elif batch:
                 rows.append(encoder.encode(modality, batch, device).cpu())
             bar.update(len(samples))
     return torch.cat(rows[1:] or rows), left_out
 
 
-def _read_pictures(piece: Piece) -> Tensor | Exception:
+def _read_pictures(piece: Piece, fps: float) -> Tensor | Exception:
     """Read frames (T, 3, H, W) and no sound, or give the error."""
     try:
-        return read_frames(piece.path, fps=FPS, start=piece.start, end=piece.end)
+        return read_frames(piece.path, fps=fps, start=piece.start, end=piece.end)
     except (OSError, ValueError) as error:
         return error
+
+
+def _read_picture(piece: Piece) -> Tensor | Exception:
+    """Read the first picture (3, H, W) of a file, or give the error."""
+    try:
+        picture, _ = next(open_clip(piece.path).frames())
+    except (OSError, ValueError) as error:
+        return error
+    return torch.from_numpy(picture)
 
 
 def _read_sound(piece: Piece) -> tuple[Tensor, int] | Exception:

@@ -87,7 +87,7 @@ def embed_world(folder: Path, options: WorldOptions) -> World:
         "text": lambda scenes, split: clip.encode("text", [caption(scene, split) for scene in scenes], CPU),
         "image": lambda scenes, _: clip.encode("video", list(_pictures(scenes, clip.frame_size or 64)), CPU),
         "audio": lambda scenes, _: clap.encode("audio", list(render_sounds(scenes)), CPU),
-        "video": lambda scenes, _: network.encode(list(render_frames(scenes, sizes.fps, sizes.size))),
+        "video": lambda scenes, _: network.encode_video(list(render_frames(scenes, sizes.fps, sizes.size))),
     }
     splits = {}
     for split, drawn in _scenes(options).items():

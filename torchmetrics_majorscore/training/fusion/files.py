@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchmetrics_majorscore.encoders import SharedEncoder
+from torchmetrics_majorscore.encoders.late_fusion import HEADS
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.training.config import (
     Piece,
@@ -22,7 +23,7 @@ from torchmetrics_majorscore.training.config import (
     read_path,
     read_yaml,
 )
-from torchmetrics_majorscore.training.fusion.checkpoint import FILE, save_heads
+from torchmetrics_majorscore.training.fusion.checkpoint import save_heads
 from torchmetrics_majorscore.training.fusion.comparison import compare_scenarios
 from torchmetrics_majorscore.training.fusion.manifest import SPLITS, Count, Item, read_items
 from torchmetrics_majorscore.training.fusion.options import MODALITIES, SCENARIOS, FusionOptions
@@ -34,9 +35,6 @@ from torchmetrics_majorscore.training.memories import encode_pieces, rows_key
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ENCODED_AS = {"text": "text", "image": "video", "audio": "audio", "video": "video"}
-"""What a backbone takes an item for: an image is a video of one frame."""
 
 
 def fuse_files(config: Path, *, progress: bool = True) -> tuple[Found, Path, pd.DataFrame]:
@@ -70,7 +68,7 @@ def fuse_files(config: Path, *, progress: bool = True) -> tuple[Found, Path, pd.
     counts = {name: len(rows) for name, rows in splits["train"].embeddings.items()}
     for scenario, found in compared.items():
         for one in found.trained:
-            save_heads(one, output / scenario / f"seed{one.options.seed}" / FILE, names, counts)
+            save_heads(one, output / scenario / f"seed{one.options.seed}" / HEADS, names, counts, values["weights"])
     tables = {f"Table {number}": frame for number, frame in paper_tables(compared).items()}
     tables["Recall at 1 of the weakest pair, test"] = weakest(compared)
     if len(compared) > 1:
@@ -85,10 +83,15 @@ def _read(config: Path) -> dict[str, Any]:
         values = read_mapping(values, ("items", "backbones", "output"), ("scenarios", "seeds", "recipe"))
     with in_config(config, "backbones"):
         named = read_mapping(values["backbones"], MODALITIES)
-    read: dict[str, Any] = {"backbones": {}}
+    read: dict[str, Any] = {"backbones": {}, "weights": {}}
+    able = {name: [(name,)] for name in MODALITIES}
+    able["image"].append(("video",))  # a picture is a video of one frame
     for name in MODALITIES:
         with in_config(config, f"backbones: {name}"):
-            read["backbones"][name] = read_encoder(named[name], (ENCODED_AS[name],), config.parent)
+            read["backbones"][name] = read_encoder(named[name], able[name], config.parent)
+            if named[name].get("weights") is not None:
+                given = str(named[name]["weights"])
+                read["weights"][name] = given if given == "seeded" else str(read_path(given, config.parent).resolve())
     with in_config(config, "recipe"):
         known = [field.name for field in dataclasses.fields(FusionOptions) if field.name != "scenario"]
         given = read_mapping(values.get("recipe") or {}, (), known)
@@ -122,14 +125,13 @@ def _embed(items: Sequence[Item], backbones: Mapping[str, SharedEncoder], output
 def _encode(
     own: Sequence[Item], name: str, backbone: SharedEncoder, output: Path, split: str
 ) -> tuple[torch.Tensor, list[str]]:
-    modality = ENCODED_AS[name]
     inputs: list[Any] = [i.content if isinstance(i.content, str) else Piece(i.content, 0.0, None) for i in own]
     known = list(dict.fromkeys(inputs))
     places = {piece: place for place, piece in enumerate(known)}
     kept, labels = [places[piece] for piece in inputs], [item.label for item in own]
     path = output / "embeddings" / f"{split}_{name}.safetensors"
-    key = rows_key(backbone, modality, known)
-    rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, modality, known))
+    key = rows_key(backbone, name, known)
+    rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, name, known))
     if left_out:
         for reason in left_out:
             warnings.warn(f"Left out of {split} {name}: {reason}", stacklevel=2)

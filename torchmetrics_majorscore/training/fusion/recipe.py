@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from torchmetrics_majorscore.training.fusion.checkpoint import FILE, save_heads
+from torchmetrics_majorscore.encoders.late_fusion import HEADS
+from torchmetrics_majorscore.training.fusion.checkpoint import save_heads
 from torchmetrics_majorscore.training.fusion.comparison import Compared, compare_scenarios, some_of
 from torchmetrics_majorscore.training.fusion.embedded import World, WorldOptions, embed_world
 from torchmetrics_majorscore.training.fusion.options import FusionOptions, Scenario
@@ -82,7 +83,7 @@ def _save(compared: Mapping[Scenario, Compared], world: World, folder: Path) -> 
     for scenario, found in compared.items():
         for one in found.trained:
             own = folder / scenario / f"seed{one.options.seed}"
-            save_heads(one, own / FILE, world.backbones, items)
+            save_heads(one, own / HEADS, world.backbones, items)
             shutil.copy(folder / "motion.safetensors", own / "motion.safetensors")
 
 
