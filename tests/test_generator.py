@@ -119,8 +119,11 @@ def test_missing_modalities_are_those_of_their_own_sample(network):
 
 @pytest.mark.parametrize(
     ("missing", "learned"),
-    [("learned", {"empty_clip", "empty_sync"}), ("zeros", set())]
-    + [("all learned", {"empty_clip", "empty_sync", "empty_text"})],
+    [
+        ("learned", {"empty_clip", "empty_sync"}),
+        ("all learned", {"empty_clip", "empty_sync", "empty_text"}),
+        ("zeros", set()),
+    ],
 )
 def test_what_stands_for_a_missing_modality_is_learned_or_not(missing, learned):
     network = make_network(missing=missing)
@@ -200,7 +203,7 @@ def test_lengths_of_no_duration_are_refused():
     rates.check(250, 64, 192)
     rates.check(250, 0, 0)
     rates.check(125, 32, 88)  # of 4 s: 11 segments
-    with pytest.raises(ValueError, match="latent 8.00 s .250 at 31.25., clip 4.00 s"):
+    with pytest.raises(ValueError, match=r"latent 8.00 s .250 at 31.25., clip 4.00 s"):
         rates.check(250, 32, 88)
 
 

@@ -22,6 +22,7 @@ class Features:
         text: states of the text tower, token by token, float, (N, Tt, Dt).
         empty_text: the same of the empty string, (Tt, Dt).
         ids: one for each sample.
+        digest: of all that the features depend on; "" where nobody says.
 
     Raises:
         ValueError: they do not fit together.
@@ -34,6 +35,7 @@ class Features:
     text: Tensor
     empty_text: Tensor
     ids: tuple[str, ...]
+    digest: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.ids)
@@ -57,9 +59,8 @@ class Features:
 
     def write(self, path: Path) -> None:
         """Write a safetensors file."""
-        write_tensors(
-            path, {name: getattr(self, name) for name in (*COLUMNS, "empty_text")}, {"ids": "\n".join(self.ids)}
-        )
+        metadata = {"ids": "\n".join(self.ids), "digest": self.digest}
+        write_tensors(path, {name: getattr(self, name) for name in (*COLUMNS, "empty_text")}, metadata)
 
 
 def read_features(path: Path) -> Features:
@@ -76,5 +77,6 @@ def read_features(path: Path) -> Features:
     if missing:
         raise ValueError(f"Expected {path} to hold features of the generator, got no {', '.join(missing)}.")
     with safe_open(path, "pt") as file:
-        ids = tuple((file.metadata() or {}).get("ids", "").split("\n"))
-    return Features(**{name: tensors[name] for name in (*COLUMNS, "empty_text")}, ids=ids)
+        metadata = file.metadata() or {}
+    ids, digest = tuple(metadata.get("ids", "").split("\n")), metadata.get("digest", "")
+    return Features(**{name: tensors[name] for name in (*COLUMNS, "empty_text")}, ids=ids, digest=digest)

@@ -5,6 +5,7 @@ Rectified Flow Transformers", ICML 2024; guidance: Ho and Salimans, "Classifier-
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ def follow(velocity: Velocity, noise: Tensor, steps: int = STEPS) -> Tensor:
     """Go from noise (B, L, C) to latents, in Euler's steps of equal length from time 0 to 1."""
     times = torch.linspace(0.0, 1.0, steps + 1, device=noise.device, dtype=noise.dtype)
     x = noise
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         x = x + (then - now) * velocity(x, now.expand(len(x)))
     return x
 

@@ -4,7 +4,6 @@ Source: Cheng et al., "MMAudio", CVPR 2025, section 3, with its supplement, sect
 the global condition alone, where the paper has the frame-aligned one: the published weights were trained so.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
