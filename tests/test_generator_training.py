@@ -3,9 +3,12 @@
 import dataclasses
 import math
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import TinyEncoder
@@ -33,6 +36,7 @@ SIZES = GeneratorSizes(
 RATES = Rates(latent=5.0, clip=2.0, sync=4.0)
 SAMPLE_RATE, SAMPLES = 8_000, 32_000
 COUNT, UNSEEN, HELD = 12, 4, 4
+CONFIG = Path(__file__).parents[1] / "docs/generator.yaml"
 
 
 class Decoder(nn.Module):
@@ -264,3 +268,25 @@ def test_clips_of_the_world_have_the_events_of_their_scenes():
     assert all(0 <= time < 4 for time in clips.onsets[0])
     assert set(clips.onsets[0].tolist()) <= set(scene.events().tolist())
     assert len(clips.onsets[0]) >= 3
+
+
+@pytest.mark.filterwarnings("ignore:.*not of the embedded world")
+@pytest.mark.skipif(find_spec("jsonargparse") is None, reason="needs jsonargparse")
+def test_config_runs(folder, tmp_path, monkeypatch):
+    from lightning.pytorch.cli import LightningCLI
+
+    monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    config = yaml.safe_load(CONFIG.read_text())
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    model["decoder"]["class_path"] = f"{__name__}.Decoder"
+    model |= {"sizes": dataclasses.asdict(SIZES), "euler_steps": 2}
+    model["metrics"]["init_args"] |= {"fps": 2, "sample_rate": SAMPLE_RATE}
+    for name in ("validation", "clips"):
+        data[name] = str(folder / f"{name}.safetensors")
+    data |= {"train": [str(folder / "train.safetensors")], "batch_size": 4, "rates": dataclasses.asdict(RATES)}
+    config["trainer"] |= {"max_epochs": 1, "check_val_every_n_epoch": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    config["trainer"]["callbacks"][0]["init_args"]["dirpath"] = str(tmp_path)
+    cli = LightningCLI(args={"fit": config, "subcommand": "fit"}, save_config_callback=None)
+    assert cli.model.network.sizes == SIZES
+    assert cli.trainer.checkpoint_callback.best_model_path
