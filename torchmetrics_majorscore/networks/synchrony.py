@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
@@ -10,13 +11,44 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.handle import Handle
+from torchmetrics_majorscore.functional.desync import CLASSES
 from torchmetrics_majorscore.networks.prepare import Profile, describe, prepare
 from torchmetrics_majorscore.networks.shared import freeze_parts, give_handle
 from torchmetrics_majorscore.networks.table import NamedNetwork
 
-FPS = 25
-SHORTEST = 4.8
-SYNCHFORMER = NamedNetwork("synchformer.load", ("synchformer",), 16_000, 768, 21)
+
+@dataclass(frozen=True)
+class NamedSync(NamedNetwork):
+    """How a network that compares sound and frames is found and built.
+
+    Args:
+        fps: at which it takes frames.
+        shortest: seconds of sound and video that a clip must have.
+        slowest: frames per second below which it compares no video; 0 where the published protocol takes any.
+        column: of its values.
+    """
+
+    fps: int = 25
+    shortest: float = 4.8
+    slowest: float = 0.0
+    column: str = "desync"
+
+
+SYNC = {
+    "synchformer": NamedSync("synchformer.load", ("synchformer",), 16_000, 768, CLASSES),
+    "sync-tiny": NamedSync(
+        "sync_tiny.load",
+        ("sync-tiny.safetensors",),
+        16_000,
+        64,
+        CLASSES,
+        Path(__file__).with_name("sync-tiny"),
+        shortest=1.0,
+        slowest=24.9,
+        column="desync_tiny",
+    ),
+}
+"""The networks that are known by name."""
 PARTS = ("name", "sample_rate", "fps", "shortest", "encode_audio", "encode_video", "compare")
 
 
@@ -58,6 +90,8 @@ class SharedSync(Handle[SyncNetwork]):
         recipe: arguments of :func:`load_sync` that give this object again.
         profile: see :func:`load_sync`.
         seconds: see :func:`load_sync`.
+        slowest: frames per second below which no video is compared.
+        column: of its values in a table.
     """
 
     def __init__(
@@ -71,8 +105,12 @@ class SharedSync(Handle[SyncNetwork]):
         recipe: tuple[Any, ...],
         profile: Profile,
         seconds: float | None,
+        slowest: float = 0.0,
+        column: str = "desync",
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
+        self.slowest = slowest
+        self.column = column
         self.fps = fps
         self.profile = profile
         self.seconds = seconds
@@ -124,6 +162,10 @@ class SharedSync(Handle[SyncNetwork]):
         """Say of a sound or a video that it is too short."""
         return f"lasts {seconds:.3g} s, and {self.shortest:g} s are compared"
 
+    def describe_slow(self, fps: float) -> str:
+        """Say that a video has too few frames per second; "" if it has not."""
+        return f"has {fps:.3g} frames per second, and {self.fps} are compared" if fps < self.slowest else ""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
 
@@ -134,7 +176,8 @@ Sync = str | SyncNetwork | SharedSync
 
 def compares(network: object) -> TypeGuard[Sync]:
     """Tell whether this is for :func:`load_sync`, and not for :func:`.load_network`."""
-    return network == "synchformer" or isinstance(network, SharedSync) or hasattr(network, "compare")
+    known = isinstance(network, str) and network in SYNC
+    return known or isinstance(network, SharedSync) or hasattr(network, "compare")
 
 
 def load_sync(
@@ -147,7 +190,8 @@ def load_sync(
     """Give the process-wide handle of a network that compares sound and frames.
 
     Args:
-        network: ``"synchformer"``, an object as :class:`SyncNetwork` describes it, or a handle, which is given back.
+        network: a name out of :data:`SYNC`, an object as :class:`SyncNetwork` describes it, or a handle, which is given
+            back. ``"sync-tiny"``, whose weights are in this package, knows the embedded world alone.
         weights: for a name, the folder with ``synchformer_state_dict.pth``, ``"seeded"`` for random weights whose
             scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download (0.9 GB).
         profile: ``"av-benchmark"`` resamples sounds, picks frames and leaves out clips shorter than ``seconds`` as
@@ -171,26 +215,30 @@ def _load(network: Sync, weights: str | None, profile: Profile, seconds: float |
 
 
 def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: float | None) -> SharedSync:
-    if name != "synchformer":
-        raise ValueError(f"Expected network to be 'synchformer' or a network object, got {name!r}.")
-    source = SYNCHFORMER.find_weights(weights)
+    if name not in SYNC:
+        known = " or ".join(map(repr, SYNC))
+        raise ValueError(f"Expected network to be {known} or a network object, got {name!r}.")
+    entry = SYNC[name]
+    source = entry.find_weights(weights)
     portable_key = f"{name}|{source.key}|{describe(profile, seconds)}"
 
     def build() -> SyncNetwork:
-        network: Any = SYNCHFORMER.build(source)
+        network: Any = entry.build(source)
         built: SyncNetwork = network
         return built
 
     return SharedSync(
         source.local_key(portable_key),
         portable_key,
-        SYNCHFORMER.sample_rate,
-        FPS,
-        SHORTEST,
+        entry.sample_rate,
+        entry.fps,
+        entry.shortest,
         build,
         (name, source.folder or weights, profile, seconds),
         profile,
         seconds,
+        entry.slowest,
+        entry.column,
     )
 
 

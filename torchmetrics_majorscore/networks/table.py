@@ -22,6 +22,7 @@ class NamedNetwork:
         sample_rate: of its waveforms, in Hz.
         features: width of its feature vectors.
         classes: number of its logits; 0 if it has none.
+        bundle: folder in this package with its weights; None if they are downloaded.
     """
 
     load: str
@@ -29,10 +30,11 @@ class NamedNetwork:
     sample_rate: int
     features: int
     classes: int = 0
+    bundle: Path | None = None
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this network without reading them whole; see :func:`.find_weights`."""
-        return find_weights(self.files, weights)
+        return find_weights(self.files, weights, self.bundle)
 
     def build(self, weights: Weights) -> "FeatureNetwork":
         """Build the network on the CPU, in float32."""

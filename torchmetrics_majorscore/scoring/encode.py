@@ -125,7 +125,7 @@ class ClipEncoder:
                     missing = torch.full((width,), math.nan)
                     encoded.vectors[prefix + name] = torch.stack([rows.get(p, missing) for p in range(len(clips))])
         encoded.vectors |= self.listener.hear(clips, reasons)
-        encoded.vectors |= self.watcher.watch(clips, reasons) if self.watcher else {}
+        encoded.vectors |= self.watcher.watch(clips, reasons, remarks) if self.watcher else {}
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors, encoded.remarks = _joined(clips, reasons), _joined(clips, remarks)
         for clip in clips:
