@@ -128,12 +128,15 @@ class GeneratorData(LightningDataModule):
 
     @property
     def latent_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each channel of the training set's latents, both (C,), as MMAudio takes them.
+        """Mean and standard deviation of each channel of the training set's latents, both (C,).
 
-        They are those of the means that the autoencoder gives.
+        They are those of latents as training draws them. MMAudio takes those of the means that its autoencoder gives;
+        where that leaves a channel unused its draws would then be many deviations wide, and rule the loss.
         """
-        rows = torch.cat([own.latent_mean.float().flatten(0, 1) for own in self.samples.features])
-        return rows.mean(dim=0), rows.std(dim=0)
+        parts = self.samples.features
+        means = torch.cat([own.latent_mean.float().flatten(0, 1) for own in parts])
+        drawn = torch.cat([own.latent_std.float().flatten(0, 1) for own in parts])
+        return means.mean(dim=0), (means.var(dim=0) + drawn.square().mean(dim=0)).sqrt()
 
     def train_dataloader(self) -> Any:
         """Give batches in an order that depends on seed and epoch alone, so that a run can go on from an epoch."""

@@ -148,11 +148,7 @@ class VideoToAudio(LightningModule):
         Returns:
             Waveforms (B, S).
         """
-        channels = self.network.sizes.latent
-        noise = torch.stack([
-            torch.randn(length, channels, generator=torch.Generator().manual_seed(zlib.crc32(one.encode())))
-            for one in ids
-        ]).to(self.device)  # fmt: skip
+        noise = draw_noise(ids, length, self.network.sizes.latent).to(self.device)
         (decoder,) = self._decoder
         waveforms: Tensor = decoder.to(self.device).decode(sample(self.network, prompt, noise, **options))
         return waveforms
@@ -208,6 +204,12 @@ class VideoToAudio(LightningModule):
         kept = checkpoint["generator"]
         check_sizes(GeneratorSizes(**kept["sizes"]), self.network.sizes)
         self.seconds = dict(kept["seconds"])
+
+
+def draw_noise(ids: Sequence[str], length: int, channels: int) -> Tensor:
+    """Draw the noise that samples begin with, (B, length, channels), each by its id alone."""
+    seeds = [zlib.crc32(one.encode()) for one in ids]
+    return torch.stack([torch.randn(length, channels, generator=torch.Generator().manual_seed(n)) for n in seeds])
 
 
 def has_bf16(device: torch.device) -> bool:
