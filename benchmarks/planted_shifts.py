@@ -2,7 +2,7 @@
 
     uv run benchmarks/planted_shifts.py [--each 4] [--split test]
 
-Picture and sound of a scene are cut so that the sound is early (+) or late (-) by a known time, and nothing is filled
+Picture and sound of a scene are cut so that the sound is late (+) or early (-) by a known time, and nothing is filled
 in. Objects move and sound in a beat, so a shift by a whole beat looks nearly right: an estimate is counted as exact,
 and as right up to whole beats. Estimates lie on a grid of 0.2 s; intervals are 95 % percentile bootstraps over scenes.
 """
@@ -26,11 +26,11 @@ CPU = torch.device("cpu")
 NEAR = 0.11  # half a step of the grid, and a little
 
 
-def shifted(frames: Tensor, sounds: Tensor, early: float, fps: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Cut videos (N, T, 3, H, W) and sounds (N, S) so that the sound is early."""
-    count = round(abs(early) * fps)
+def shifted(frames: Tensor, sounds: Tensor, late: float, fps: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Cut videos (N, T, 3, H, W) and sounds (N, S) so that the sound is late."""
+    count = round(abs(late) * fps)
     samples = count * SAMPLE_RATE // fps
-    if early >= 0:
+    if late < 0:
         return list(frames[:, : frames.shape[1] - count]), list(sounds[:, samples:])
     return list(frames[:, count:]), list(sounds[:, : sounds.shape[1] - samples])
 
@@ -50,14 +50,14 @@ def rows(found: dict[float, np.ndarray], scenes: Sequence[Scene]) -> Iterator[st
     period = beats(scenes)
     for tempo in TEMPI:
         own = np.array([scene.tempo == tempo for scene in scenes])
-        for early, estimate in found.items():
-            error = estimate - early
+        for late, estimate in found.items():
+            error = estimate - late
             beaten = error - np.round(error / period) * period
             shown = [
                 show(values[own], np.mean)
                 for values in (estimate, np.abs(estimate), np.abs(error) < NEAR, np.abs(beaten) < NEAR)
             ]
-            yield f"| {tempo} | {early:+.1f} | {' | '.join(shown)} | {own.sum()} |"
+            yield f"| {tempo} | {late:+.1f} | {' | '.join(shown)} | {own.sum()} |"
 
 
 def show(values: np.ndarray, statistic: Callable[..., float]) -> str:
@@ -74,7 +74,7 @@ def main() -> None:
     sync = load_sync("sync-tiny")
     scenes = draw_scenes(unseen(options.split) * options.each, options.seed, options.split)
     frames, sounds = render_frames(scenes, sync.fps), render_sounds(scenes)
-    found = {early: estimates(sync, *shifted(frames, sounds, early, sync.fps)) for early in SHIFTS}
+    found = {late: estimates(sync, *shifted(frames, sounds, late, sync.fps)) for late in SHIFTS}
     print(f"{len(scenes)} scenes of the split {options.split}, {sync.name}\n")
     print("\n".join(rows(found, scenes)))
 

@@ -1,6 +1,6 @@
 """The sounds of the generator: its autoencoder and vocoder together, their weights, and the recipe that trains them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from torchmetrics_majorscore.encoders.base import clean_build, load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import read_tensors, write_tensors
 from torchmetrics_majorscore.encoders.handle import state_digest
-from torchmetrics_majorscore.training.generator.autoencoder import STRIDE, Autoencoder
+from torchmetrics_majorscore.training.generator.autoencoder import STRIDE, Autoencoder, surprise
 from torchmetrics_majorscore.training.generator.vocoder import HOP, SAMPLE_RATE, Vocoder
 from torchmetrics_majorscore.training.towers import training_scenes
 from torchmetrics_majorscore.training.world.scene import Scene
@@ -71,17 +71,18 @@ class SoundOptions:
 
     Args:
         renders: scenes of each training combination.
-        steps: batches.
+        steps: batches by the mean absolute error of log-mels, in standard deviations.
+        sure_steps: batches more by their likelihood.
         batch_size: sounds of a batch.
         window: mels of each sound, at a drawn place.
         learning_rate: highest one of the cosine schedule.
-        divergence: weight of the divergence of latents from the standard normal distribution, beside the mean absolute
-            error of log-mels in standard deviations.
+        divergence: weight of the divergence of a latent from the standard normal distribution, beside either.
         seed: of the scenes, the first weights and the batches; below 10.
     """
 
     renders: int = 8
     steps: int = 1800
+    sure_steps: int = 600
     batch_size: int = 16
     window: int = 96
     learning_rate: float = 2e-3
@@ -107,27 +108,45 @@ def render_mels(sounds: Sounds, scenes: Sequence[Scene]) -> Tensor:
 
 
 def fit(autoencoder: Autoencoder, mels: Tensor, options: SoundOptions) -> None:
-    """Train the autoencoder in place on log-mels (N, N_MELS, 2 L)."""
-    generator = torch.Generator().manual_seed(options.seed)
+    """Train the autoencoder in place on log-mels (N, N_MELS, 2 L): first what is decoded, then how sure it is too."""
     autoencoder.mean.copy_(mels.float().mean(dim=(0, 2))[:, None])
     autoencoder.deviation.copy_(mels.float().std(dim=(0, 2))[:, None])
+
+    def error(batch: Tensor, latents: Tensor) -> Tensor:
+        return ((autoencoder.spread(latents)[0] - batch) / autoencoder.deviation).abs().mean()
+
+    def doubt(batch: Tensor, latents: Tensor) -> Tensor:
+        return surprise(batch, *autoencoder.spread(latents)).mean()
+
+    _fit(autoencoder, mels, error, options.steps, options)
+    _fit(autoencoder, mels, doubt, options.sure_steps, options)
+
+
+def _fit(
+    autoencoder: Autoencoder,
+    mels: Tensor,
+    error: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+    options: SoundOptions,
+) -> None:
+    generator = torch.Generator().manual_seed(options.seed)
     optimizer = torch.optim.AdamW(autoencoder.parameters(), options.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.steps, pct_start=0.1)
-    with tqdm(range(options.steps), "autoencoder") as bar:
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps, pct_start=0.1)
+    with tqdm(range(steps), "autoencoder") as bar:
         for _ in bar:
             start = int(torch.randint(mels.shape[-1] - options.window + 1, (), generator=generator))
             rows = torch.randperm(len(mels), generator=generator)[: options.batch_size]
             batch = mels[rows, :, start : start + options.window].float()
             mean, deviation = autoencoder.encode(batch)
             drawn = mean + deviation * torch.randn(mean.shape, generator=generator)
-            error = ((autoencoder.decode(drawn) - batch) / autoencoder.deviation).abs().mean()
-            loss = error + options.divergence * divergence(mean, deviation)
+            loss = error(batch, drawn)
+            total = loss + options.divergence * divergence(mean, deviation)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            bar.set_postfix(error=f"{error.item():.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 
 def divergence(mean: Tensor, deviation: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Features of scenes of the embedded world, rendered and embedded once, and kept until something of theirs changes."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.checkpoints import file_sha256
 from torchmetrics_majorscore.modalities import Video
+from torchmetrics_majorscore.networks import sync_tiny
 from torchmetrics_majorscore.networks.synchrony import SharedSync, load_sync
 from torchmetrics_majorscore.training import world
+from torchmetrics_majorscore.training.generator import autoencoder, sounds, vocoder
 from torchmetrics_majorscore.training.generator.features import Features, read_features
 from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
 from torchmetrics_majorscore.training.world.captions import caption
@@ -22,6 +25,8 @@ from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 
 CLIP_FPS = 8.0
+MODULES = (sys.modules[__name__], sounds, vocoder, autoencoder, sync_tiny)
+"""Whose code the features depend on, beside that of the world."""
 AT_ONCE = 16
 CPU = torch.device("cpu")
 
@@ -54,8 +59,9 @@ def kept_features(
 def describe(scenes: Sequence[Scene], split: Split, seen: bool) -> str:
     """Hash all that the features of scenes depend on: the scenes, how they are rendered, and every network."""
     networks = [load_encoder("clip-tiny").name, load_sync("sync-tiny").name, load_sounds().name]
-    sources = [file_sha256(path) for path in sorted(Path(world.__file__).parent.glob("*.py"))]
-    listed = [file_sha256(Path(__file__)), split, str(seen), *networks, *sources, *map(repr, scenes)]
+    scenery = sorted(Path(world.__file__).parent.glob("*.py"))
+    sources = [file_sha256(path) for path in (*scenery, *(Path(module.__file__ or "") for module in MODULES))]
+    listed = [split, str(seen), *networks, *sources, *map(repr, scenes)]
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 
@@ -74,11 +80,11 @@ def embed_scenes(
         Latents of the sounds, (N, 100, 20); vectors of CLIP for 8 frames a second, (N, 32, 128), and of ``sync-tiny``
         for 25, (N, 100, 64), both of one video at 25 frames per second; states of CLIP's text tower, (N, 32, 96).
     """
-    sounds, clip, sync = load_sounds(), load_encoder("clip-tiny"), load_sync("sync-tiny")
+    voice, clip, sync = load_sounds(), load_encoder("clip-tiny"), load_sync("sync-tiny")
     columns: list[tuple[Tensor, ...]] = []
     for at in range(0, len(scenes), AT_ONCE):
         part = scenes[at : at + AT_ONCE]
-        columns.append((*_latents(sounds, part), *_seen(clip, sync, part if seen else [], len(part))))
+        columns.append((*_latents(voice, part), *_seen(clip, sync, part if seen else [], len(part))))
         for _ in part:
             advance()
     mean, std, frames, motion = (torch.cat(column) for column in zip(*columns, strict=True))
@@ -95,9 +101,9 @@ def embed_scenes(
     )
 
 
-def _latents(sounds: Sounds, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+def _latents(voice: Sounds, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
     with exact_float32(CPU):
-        return sounds.encode(render_sounds(scenes))
+        return voice.encode(render_sounds(scenes))
 
 
 def _seen(clip: Any, sync: SharedSync, scenes: Sequence[Scene], count: int) -> tuple[Tensor, Tensor]:
