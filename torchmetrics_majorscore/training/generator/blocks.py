@@ -88,7 +88,7 @@ def rotations(length: int, width: int, scale: float, device: torch.device) -> Te
 
 def rotate(x: Tensor, turned: Tensor) -> Tensor:
     """Turn neighbouring channels of heads (B, heads, T, width) by :func:`rotations`."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
+    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2).contiguous())
     return torch.view_as_real(pairs * turned).flatten(-2).to(x.dtype)
 
 
@@ -111,7 +111,7 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor, turned: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Map tokens (B, T, D) to three times (B, heads, T, D / heads); ``turned`` are their rotary positions."""
-        q, k, v = self.qkv(x).unflatten(-1, (self.heads, -1, 3)).transpose(1, 2).unbind(-1)
+        q, k, v = self.qkv(x).reshape(*x.shape[:2], self.heads, -1, 3).transpose(1, 2).unbind(-1)
         q, k = self.q_norm(q), self.k_norm(k)
         if turned is not None:
             q, k = rotate(q, turned), rotate(k, turned)
@@ -122,7 +122,7 @@ def attend(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[Tensor]:
     """Let all tokens of all streams attend to each other: for each stream (B, T, D)."""
     q, k, v = (torch.cat(part, dim=2) for part in zip(*parts, strict=True))
     mixed = scaled_dot_product_attention(q, k, v.contiguous()).transpose(1, 2).flatten(2)
-    return list(mixed.split([part[0].shape[2] for part in parts], dim=1))
+    return list(torch.split(mixed, [part[0].shape[2] for part in parts], dim=1))
 
 
 class Modulation(NamedTuple):
@@ -195,7 +195,7 @@ class JointBlock(nn.Module):
     ) -> list[Tensor]:
         """Map tokens of the three streams, (B, T, D) each, with their conditions and rotary positions."""
         streams = (self.latent, self.visual, self.text)
-        looks = [s.look(*given) for s, *given in zip(streams, tokens, conditions, turned, strict=True)]
+        looks = [s.look(x, c, t) for s, x, c, t in zip(streams, tokens, conditions, turned, strict=True)]
         attended = attend([heads for heads, _ in looks])
         return [
             stream.go_on(x, found, own)

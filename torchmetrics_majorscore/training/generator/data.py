@@ -141,7 +141,7 @@ class GeneratorData(LightningDataModule):
     def train_dataloader(self) -> Any:
         """Give batches in an order that depends on seed and epoch alone, so that a run can go on from an epoch."""
         trainer: Any = self.trainer
-        sampler = DistributedSampler(
+        sampler: DistributedSampler[int] = DistributedSampler(
             self.samples, trainer.world_size, trainer.global_rank, seed=self.seed, drop_last=True
         )  # fmt: skip
         return DataLoader(

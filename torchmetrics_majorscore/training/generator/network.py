@@ -119,13 +119,12 @@ class GeneratorNetwork(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Linear) and part not in zero:
                 nn.init.xavier_uniform_(part.weight)
-                if part.bias is not None:
+                if isinstance(part.bias, Tensor):
                     nn.init.zeros_(part.bias)
         for part in (self.time.first, self.time.second):
             nn.init.normal_(part.weight, std=0.02)
-        for zeroed in (self.modulation, self.latent_out):
-            nn.init.zeros_(zeroed.weight)
-            nn.init.zeros_(zeroed.bias)
+        for value in (*self.modulation.parameters(), *self.latent_out.parameters()):
+            nn.init.zeros_(value)
 
     def normalise(self, latent: Tensor) -> Tensor:
         """Map latents (B, L, C) as the autoencoder gives them to those that the flow goes to."""
