@@ -215,5 +215,5 @@ def draw_noise(ids: Sequence[str], length: int, channels: int) -> Tensor:
 def has_bf16(device: torch.device) -> bool:
     """Tell whether the processor computes in bfloat16 itself."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
