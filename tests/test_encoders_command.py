@@ -10,7 +10,7 @@ pytest.importorskip("pandas")
 from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders.download import CHECKPOINTS
 from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS
-from torchmetrics_majorscore.networks.table import NETWORKS, SYNCHFORMER
+from torchmetrics_majorscore.networks.table import NETWORKS, SYNC
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def said(capsys, *command):
 
 
 def test_every_public_file_states_its_licence_its_size_and_where_it_is():
-    for entry in (*ENCODERS.values(), *NETWORKS.values(), SYNCHFORMER):
+    for entry in (*ENCODERS.values(), *NETWORKS.values(), *SYNC.values()):
         for file in entry.files:
             if file in CHECKPOINTS:
                 assert CHECKPOINTS[file].licence

@@ -39,7 +39,7 @@ ALLOWED = {
         "networks",
     },
     "report": {"report", "tables", "statistics", "media"},
-    "training": {"training", "statistics", "media", "metrics", "modalities", "functional", "encoders"},
+    "training": {"training", "networks", "statistics", "media", "metrics", "modalities", "functional", "encoders"},
     "demo": {"demo", "training", "scoring", "report", "statistics", "media", "metrics", "functional", "encoders"},
 }
 

@@ -21,7 +21,14 @@ BLOCKS = {
 }
 # They take minutes, or the reader's own files.
 UNDERSTOOD = ("demo", "connect", "train-tiny", "fuse", "retrieval", "weights", "overlap", "ratings agree")
-UNDERSTOOD += ("encoders", "score docs/clips/manifest.csv", "score shard-", "score s3://", "score four.csv", "benchmark four.csv")
+UNDERSTOOD += (
+    "encoders",
+    "score docs/clips/manifest.csv",
+    "score shard-",
+    "score s3://",
+    "score four.csv",
+    "benchmark four.csv",
+)
 
 
 def blocks(language):

@@ -11,9 +11,9 @@ from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.encoders.inventory import File, list_files
 from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS, FAMILIES, Adapter, NamedEncoder, find_encoder
 from torchmetrics_majorscore.extras import needs_extras
-from torchmetrics_majorscore.networks.table import NETWORKS, SYNCHFORMER, NamedNetwork
+from torchmetrics_majorscore.networks.table import NETWORKS, SYNC, NamedNetwork
 
-ALL_NETWORKS = {**NETWORKS, "synchformer": SYNCHFORMER}
+ALL_NETWORKS = NETWORKS | SYNC
 
 
 def add_commands(commands: Any) -> None:
@@ -47,7 +47,7 @@ def _brought(known: Adapter) -> str:
 
 def files_of(entry: NamedEncoder | NamedNetwork, weights: str | None) -> list[File]:
     """List the files of an entry of the tables."""
-    return list_files(entry.files, weights, entry.bundle if isinstance(entry, NamedEncoder) else None)
+    return list_files(entry.files, weights, entry.bundle)
 
 
 def _encoders(options: argparse.Namespace, out: Output) -> int:

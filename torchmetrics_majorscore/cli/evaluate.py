@@ -95,7 +95,7 @@ def _networks(
     """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
     from torchmetrics_majorscore.networks.onsets import ONSETS, load_onsets
-    from torchmetrics_majorscore.networks.synchrony import compares, load_sync
+    from torchmetrics_majorscore.networks.synchrony import SYNC, compares, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
     found: dict[str, SharedNetwork] = {}
@@ -111,13 +111,16 @@ def _networks(
             continue
         try:
             if compares(name):
-                sync = load_sync(name, weights=options.weights, profile=options.profile)
+                own = options.weights if SYNC[name].bundle is None else None
+                sync = load_sync(name, weights=own, profile=options.profile)
             else:
                 found[name] = load_network(name, weights=options.weights, profile=options.profile)
         except FileNotFoundError as error:
             if options.networks is not None:
                 raise
             lost.append(f"{name} ({error})")
+    if sync is None and options.encoder == "c-mcr-tiny":
+        sync = load_sync("sync-tiny", profile=options.profile)
     if lost:
         return found, sync, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
     return found, sync, []

@@ -12,6 +12,7 @@ from torchmetrics_majorscore.cli.progress import stage
 from torchmetrics_majorscore.extras import needs_extra, needs_extras
 
 LIGHTNING = {"lightning": "lightning"}
+NETWORKS = ("c-mcr-tiny", "sync-tiny", "sounds-tiny")
 
 
 def add_commands(commands: Any) -> None:
@@ -48,9 +49,11 @@ def _add_training(commands: Any) -> None:
     connect = commands.add_parser("connect", parents=[SAID], help=about)
     connect.add_argument("config", type=Path, help="YAML, see docs/connect.yaml")
     connect.set_defaults(run=_connect, again="embeddings that were finished are kept, and found by the same command.")
-    about = "train c-mcr-tiny on the embedded world, from its seed"
+    about = "train a network of the embedded world on it, from its seed"
     tiny = commands.add_parser("train-tiny", parents=[SAID], help=about)
     tiny.add_argument("folder", type=Path, help="gets the bundle; use it with weights=FOLDER")
+    which = "c-mcr-tiny, sync-tiny (DeSync) or sounds-tiny (latents of sounds) (default: %(default)s)"
+    tiny.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help=which)
     tiny.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
     tiny.set_defaults(run=_train_tiny)
     about = "write scenes of the embedded world: a contact sheet and videos"
@@ -77,10 +80,20 @@ def _train_tiny(options: argparse.Namespace, out: Output) -> int:
     check_folder(options.folder)
     with stage("loading torch"):
         from torchmetrics_majorscore.training.bundle import BundleOptions, train_bundle
+        from torchmetrics_majorscore.training.generator.sounds import SoundOptions, train_sounds
+        from torchmetrics_majorscore.training.synchrony import SyncOptions, train_sync
 
-    train_bundle(options.folder, BundleOptions(seed=options.seed))
+    if options.network == "c-mcr-tiny":
+        train_bundle(options.folder, BundleOptions(seed=options.seed))
+        use = f"use it with --encoder c-mcr-tiny --weights {options.folder}"
+    elif options.network == "sync-tiny":
+        train_sync(options.folder, SyncOptions(seed=options.seed))
+        use = f'use it with load_sync("sync-tiny", weights="{options.folder}")'
+    else:
+        train_sounds(options.folder, SoundOptions(seed=options.seed))
+        use = f'use it with load_sounds("{options.folder}")'
     out.record(written=options.folder)
-    out.notes(f"{options.folder} holds the bundle: use it with --encoder c-mcr-tiny --weights {options.folder}")
+    out.notes(f"{options.folder} holds the bundle: {use}")
     return DONE
 
 

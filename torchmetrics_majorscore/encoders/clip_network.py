@@ -117,12 +117,18 @@ class TextTower(nn.Module):
         Returns:
             Embeddings, (B, dim).
         """
+        states = TextTower.states(self, text)  # one of open_clip's has none
+        ends = states[torch.arange(len(text), device=text.device), text.argmax(dim=-1)]
+        embedded: Tensor = ends @ self.text_projection
+        return unit(embedded, dim=-1) if normalize else embedded
+
+    def states(self, text: Tensor) -> Tensor:
+        """Give what stands at each token of captions (B, L), (B, L, width)."""
         length = text.shape[1]
         x = self.token_embedding(text) + self.positional_embedding[:length]
         x = self.transformer(x, attn_mask=self.attn_mask[:length, :length])
-        ends = self.ln_final(x)[torch.arange(len(x), device=x.device), text.argmax(dim=-1)]
-        embedded: Tensor = ends @ self.text_projection
-        return unit(embedded, dim=-1) if normalize else embedded
+        normed: Tensor = self.ln_final(x)
+        return normed
 
 
 class VisionTransformer(nn.Module):

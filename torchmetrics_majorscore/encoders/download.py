@@ -78,8 +78,8 @@ def _torchvision(name: str, digits: str, megabytes: float) -> Checkpoint:
 
 
 # The revision pins the content of a repository. The digests of laion_clap's other files, of the two RoBERTa files, of
-# Cnn14, of VGGish, of PaSST and of Wav2CLIP, and the revision of BERT small, are not pinned: they could not be looked up
-# when this was written. What a repository of Hugging Face says of a file is checked in any case when it has been
+# Cnn14, of VGGish, of PaSST and of Wav2CLIP, and the revision of BERT small, are not pinned: they could not be looked
+# up when this was written. What a repository of Hugging Face says of a file is checked in any case when it has been
 # downloaded.
 CHECKPOINTS = {
     "clip": Checkpoint(

@@ -11,7 +11,7 @@ from torchmetrics_majorscore.encoders.base import JointEncoder, Shape, clean_bui
 from torchmetrics_majorscore.encoders.first_use import FirstUse
 from torchmetrics_majorscore.encoders.handle import Asker, ContentKey, Handle, freeze, refuse_class, share
 from torchmetrics_majorscore.encoders.precision import use_bf16, warn_if_slow
-from torchmetrics_majorscore.encoders.table import BACKBONES, ENCODERS, Pool, Precision
+from torchmetrics_majorscore.encoders.table import ENCODERS, Pool, Precision, find_encoder
 
 Batch = Sequence[Tensor | str] | Callable[[], Sequence[Tensor | str]]
 PUBLIC = ("video", "image", "text", "audio")
@@ -268,7 +268,6 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
         pool,
         precision,
         entry.frame_size,
-        fps=entry.fps,
         per_pair=entry.per_pair,
         fps=entry.read_fps(source),
     )

@@ -142,6 +142,7 @@ BACKBONES = {
 }
 """Networks of one modality, for late fusion."""
 
+
 @dataclass(frozen=True)
 class Adapter:
     """What is known of a model whose module the user brings, since the package may not, or need not, load it.

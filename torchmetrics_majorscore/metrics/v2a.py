@@ -26,7 +26,7 @@ from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.together import RowCollection
 from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
-from torchmetrics_majorscore.networks.synchrony import SharedSync, Sync, compares, load_sync
+from torchmetrics_majorscore.networks.synchrony import SYNC, SharedSync, Sync, compares, load_sync
 from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
 Reference = FeatureStatistics | str | Path
@@ -39,7 +39,8 @@ class V2AMetrics(RowCollection):
     further weights, see :func:`.zero_shot_network`: ``fd_clap`` over CLAP's vectors of the sounds, ``kl_zero_shot``
     and ``is_zero_shot`` over a list of labels. They are not the published ones, which ``networks`` adds: ``fd_panns``,
     ``kl_panns``, ``is_panns``, ``fd_vggish`` and so on. ``fd_..._n`` beside each distance is the number of generated
-    vectors: compare distances of equal numbers only. ``"synchformer"`` adds ``desync``, see :class:`.DeSync`.
+    vectors: compare distances of equal numbers only. ``"synchformer"`` adds ``desync``, see :class:`.DeSync`; with the
+    encoder ``c-mcr-tiny`` and videos of 25 frames per second and more there is ``desync_tiny`` by ``sync-tiny``.
 
     Args:
         encoder: see :class:`MAJORScore`.
@@ -97,6 +98,8 @@ class V2AMetrics(RowCollection):
         majors: dict[str, RowMetric] = {**major_members(shared, pairs, absolute, None, options)}
         own: Any = {name: value for name, value in options.items() if name != "fps"}
         chosen = _chosen(networks)
+        if free and shared.portable_key.split("|")[0] == "c-mcr-tiny":
+            chosen |= _of_the_world(options.get("fps"), chosen)
         columns = _Columns(target, dict(references or {}), own)
         groups = [majors]
         if free:
@@ -105,7 +108,7 @@ class V2AMetrics(RowCollection):
             groups += columns.distance(of, heard) + columns.of_classes("zero_shot", heard, 1)
         for name, network in chosen.items():
             if isinstance(network, SharedSync):
-                column = "desync" if name == "synchformer" else f"desync_{name}"
+                column = SYNC[name].column if name in SYNC else f"desync_{name}"
                 groups.append({column: DeSync(network=network, fps=options.get("fps"), **own)})
                 continue
             groups += columns.distance(name, network)
@@ -227,6 +230,13 @@ class _Columns:
                 "(target=True), or statistics for the distances (references=...).",
                 stacklevel=3,
             )
+
+
+def _of_the_world(fps: float | None, chosen: Mapping[str, object]) -> dict[str, SharedNetwork | SharedSync]:
+    """Give the network that compares sound and frames of the embedded world, if the frames are enough for it."""
+    own = load_sync("sync-tiny")
+    given = any(isinstance(network, SharedSync) for network in chosen.values())
+    return {} if given or fps is None or own.describe_slow(fps) else {"sync-tiny": own}
 
 
 def _chosen(networks: Sequence[str] | Mapping[str, Network | Sync]) -> dict[str, SharedNetwork | SharedSync]:

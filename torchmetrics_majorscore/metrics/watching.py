@@ -71,7 +71,7 @@ class Watching:
     def _long_enough(
         self, samples: Mapping[str, list[Any]], ids: Ids, *, quiet: bool
     ) -> tuple[list[Any], list[Any] | None]:
-        """Give the sounds and the frames, where they are given, with None for what is too short to be compared."""
+        """Give the sounds and the frames, where they are given, with None for what is too short or slow to compare."""
         network, rate = self.network, self.sample_rate
         rates = {"audio": rate, "video": network.fps}
         kept: dict[str, list[Any]] = {}
@@ -82,6 +82,8 @@ class Watching:
                 for row, length in lengths.items()
                 if not (network.hears(length, rate) if name == "audio" else network.sees(length))
             }
+            if name == "video" and (slow := network.describe_slow(self.rates["video"] or 0.0)):
+                short = dict.fromkeys(lengths, slow)
             if not quiet:
                 warn_of_samples(name, short, ids, "; it has no value.")
             kept[name] = [None if row in short else one for row, one in enumerate(own)]

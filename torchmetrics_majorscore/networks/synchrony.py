@@ -12,10 +12,8 @@ from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.encoders.handle import Handle
 from torchmetrics_majorscore.networks.prepare import Profile, describe, prepare
 from torchmetrics_majorscore.networks.shared import freeze_parts, give_handle
-from torchmetrics_majorscore.networks.table import SYNCHFORMER
+from torchmetrics_majorscore.networks.table import SYNC
 
-FPS = 25
-SHORTEST = 4.8
 PARTS = ("name", "sample_rate", "fps", "shortest", "encode_audio", "encode_video", "compare")
 
 
@@ -57,6 +55,8 @@ class SharedSync(Handle[SyncNetwork]):
         recipe: arguments of :func:`load_sync` that give this object again.
         profile: see :func:`load_sync`.
         seconds: see :func:`load_sync`.
+        slowest: frames per second below which no video is compared.
+        column: of its values in a table.
     """
 
     def __init__(
@@ -70,8 +70,12 @@ class SharedSync(Handle[SyncNetwork]):
         recipe: tuple[Any, ...],
         profile: Profile,
         seconds: float | None,
+        slowest: float = 0.0,
+        column: str = "desync",
     ) -> None:
         super().__init__(key, portable_key, sample_rate, build, recipe)
+        self.slowest = slowest
+        self.column = column
         self.fps = fps
         self.profile = profile
         self.seconds = seconds
@@ -123,6 +127,10 @@ class SharedSync(Handle[SyncNetwork]):
         """Say of a sound or a video that it is too short."""
         return f"lasts {seconds:.3g} s, and {self.shortest:g} s are compared"
 
+    def describe_slow(self, fps: float) -> str:
+        """Say that a video has too few frames per second; "" if it has not."""
+        return f"has {fps:.3g} frames per second, and {self.fps} are compared" if fps < self.slowest else ""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, self._recipe
 
@@ -133,7 +141,8 @@ Sync = str | SyncNetwork | SharedSync
 
 def compares(network: object) -> TypeGuard[Sync]:
     """Tell whether this is for :func:`load_sync`, and not for :func:`.load_network`."""
-    return network == "synchformer" or isinstance(network, SharedSync) or hasattr(network, "compare")
+    known = isinstance(network, str) and network in SYNC
+    return known or isinstance(network, SharedSync) or hasattr(network, "compare")
 
 
 def load_sync(
@@ -146,7 +155,8 @@ def load_sync(
     """Give the process-wide handle of a network that compares sound and frames.
 
     Args:
-        network: ``"synchformer"``, an object as :class:`SyncNetwork` describes it, or a handle, which is given back.
+        network: a name out of :data:`SYNC`, an object as :class:`SyncNetwork` describes it, or a handle, which is given
+            back. ``"sync-tiny"``, whose weights are in this package, knows the embedded world alone.
         weights: for a name, the folder with ``synchformer_state_dict.pth``, ``"seeded"`` for random weights whose
             scores mean nothing, or None for the environment variable MAJORSCORE_WEIGHTS, else download (1 GB).
         profile: ``"av-benchmark"`` resamples sounds, picks frames and leaves out clips shorter than ``seconds`` as
@@ -170,26 +180,30 @@ def _load(network: Sync, weights: str | None, profile: Profile, seconds: float |
 
 
 def _by_name(name: str, weights: str | Path | None, profile: Profile, seconds: float | None) -> SharedSync:
-    if name != "synchformer":
-        raise ValueError(f"Expected network to be 'synchformer' or a network object, got {name!r}.")
-    source = SYNCHFORMER.find_weights(weights)
+    if name not in SYNC:
+        known = " or ".join(map(repr, SYNC))
+        raise ValueError(f"Expected network to be {known} or a network object, got {name!r}.")
+    entry = SYNC[name]
+    source = entry.find_weights(weights)
     portable_key = f"{name}|{source.key}|{describe(profile, seconds)}"
 
     def build() -> SyncNetwork:
-        network: Any = SYNCHFORMER.build(source)
+        network: Any = entry.build(source)
         built: SyncNetwork = network
         return built
 
     return SharedSync(
         source.local_key(portable_key),
         portable_key,
-        SYNCHFORMER.sample_rate,
-        FPS,
-        SHORTEST,
+        entry.sample_rate,
+        entry.fps,
+        entry.shortest,
         build,
         (name, source.folder or weights, profile, seconds),
         profile,
         seconds,
+        entry.slowest,
+        entry.column,
     )
 
 

@@ -128,7 +128,7 @@ class ClipEncoder:
                     whole = torch.stack([rows.get(p, missing) for p in range(len(clips))])
                     encoded.vectors |= {prefix + view: part for view, part in encoder.split(name, whole).items()}
         encoded.vectors |= self.listener.hear(clips, reasons)
-        encoded.vectors |= self.watcher.watch(clips, reasons) if self.watcher else {}
+        encoded.vectors |= self.watcher.watch(clips, reasons, remarks) if self.watcher else {}
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors, encoded.remarks = _joined(clips, reasons), _joined(clips, remarks)
         for clip in clips:

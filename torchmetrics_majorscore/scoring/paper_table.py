@@ -88,7 +88,7 @@ class PaperTable:
             self.rows |= self._onset_rows(options.networks[ONSETS])
         if options.sync is not None:
             nothing = torch.full((len(self.ids), 2 * CLASSES), math.nan)
-            self.rows["desync"] = desync(self.own.get(LOGITS, nothing).view(-1, 2, CLASSES)).tolist()
+            self.rows[options.sync.column] = desync(self.own.get(LOGITS, nothing).view(-1, 2, CLASSES)).tolist()
 
     def columns(self) -> dict[str, Column]:
         """Give the columns of the paper's table: means over clips, then what only all clips have."""
@@ -166,7 +166,7 @@ class PaperTable:
             return PairedKL(network=self.options.networks[name.removeprefix("kl_")]).signature
         if name.startswith("onset_"):
             return OnsetScores(protocol_of(self.options.networks[ONSETS]), sample_rate=SAMPLE_RATE).signature
-        if name == "desync":
+        if self.options.sync is not None and name == self.options.sync.column:
             return DeSync(network=self.options.sync).signature
         kind, encoder, pairs, *rest = self.scorer.signature.split("|")
         rest = [part for part in rest if not part.startswith(("nets:", "sync:"))]

@@ -62,21 +62,26 @@ class Pictures(Pieces):
         opened: opens the clip, which has a video.
         frame_size: height and width to bring frames to; None for those of the first.
         fps: at which the clip is opened.
+
+    Attributes:
+        share: of the frames those that are pictures of their own, once a pass has come to its end.
     """
 
     def __init__(self, opened: Callable[[], ClipStream], frame_size: int | None, fps: float = FPS) -> None:
         super().__init__(opened)
         self.frame_size = frame_size
         self.fps = fps
+        self.share = 1.0
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield each picture as often as it is shown."""
-        clip, shown = self.opened(), 0
+        clip, shown, own = self.opened(), 0, 0
         for picture, count in clip.frames():
             frame = torch.from_numpy(picture)[None]
             frame = prepare_frames(frame, self.frame_size) if self.frame_size else frame
             yield frame.expand(count, -1, -1, -1)
-            shown += count
+            shown, own = shown + count, own + 1
+        self.share = own / max(1, shown)
         self.seconds, self.remarks = shown / self.fps, clip.remarks
 
 

@@ -43,12 +43,15 @@ class ClipWatcher:
         """What is seen already."""
         return None if self.path is None else Conditions(self.path)
 
-    def watch(self, clips: Sequence[ReadClip], reasons: Sequence[list[str]]) -> dict[str, Tensor]:
+    def watch(
+        self, clips: Sequence[ReadClip], reasons: Sequence[list[str]], remarks: Sequence[list[str]]
+    ) -> dict[str, Tensor]:
         """Compare sound and picture of a batch, clip by clip.
 
         Args:
             clips: B clips.
             reasons: of each clip; what is refused is added.
+            remarks: of each clip; that a video has too few frames per second is added.
 
         Returns:
             ``desync_logits``, float32, (B, 42), NaN where there are none.
@@ -58,31 +61,35 @@ class ClipWatcher:
             if clip.inputs.get("audio") is None or clip.inputs.get("video") is None:
                 continue  # why, is said already
             try:
-                logits[place] = self._watch(clip)
+                logits[place] = self._watch(clip, remarks[place])
             except REFUSALS as error:
                 reasons[place].append(f"desync: {error}")
         return {LOGITS: logits}
 
-    def _watch(self, clip: ReadClip) -> Tensor:
+    def _watch(self, clip: ReadClip, remarks: list[str]) -> Tensor:
         network, sound, rate = self.network, whole_sound(clip), clip.sample_rate
         if not network.hears(len(sound), rate):
             raise ValueError(f"audio {network.describe_short(len(sound) / rate)}")
-        frames = self._frames(clip)
+        frames, fps = self._frames(clip)
+        if slow := network.describe_slow(fps):
+            remarks.append(f"desync: video {slow}")
+            return torch.full((2 * CLASSES,), math.nan)
         if not network.sees(len(frames)):
             raise ValueError(f"video {network.describe_short(len(frames) / network.fps)}")
         watching = Watching(network, rate, network.fps, self.seen)
         watching.said = ("audio", "video")
         return watching.logits([sound.to(self.device)], [frames], None, self.device, quiet=True).flatten().cpu()
 
-    def _frames(self, clip: ReadClip) -> Tensor:
-        """Read the frames that the network takes, at the size that it sees."""
+    def _frames(self, clip: ReadClip) -> tuple[Tensor, float]:
+        """Read the frames that the network takes, at the size that it sees, and how many of a second are pictures."""
         network, entry = self.network, clip.entry
         path, end = clip.near.path(entry.video), entry.end
         if network.seconds is not None:
             end = min(entry.start + network.seconds, math.inf if end is None else end)
         start = entry.start + (CENTRE if network.profile == "av-benchmark" else 0.0)
         size = getattr(network.on(self.device), "frame_size", None)
-        frames = Pictures(lambda: open_clip(path, None, fps=network.fps, start=start, end=end), size).whole(LARGEST)
+        pictures = Pictures(lambda: open_clip(path, None, fps=network.fps, start=start, end=end), size)
+        frames = pictures.whole(LARGEST)
         if frames is None:
             raise ValueError("Expected at most 2 GiB of frames, got more; give a window (start, end)")
-        return frames
+        return frames, pictures.share * network.fps

@@ -21,7 +21,7 @@ from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 from torchmetrics_majorscore.training.world.timbres import SAMPLE_RATE
 
-FPS = 12.0
+FPS = 25.0  # which DeSync takes
 ENLARGED = 4
 COLUMNS = 4
 CELL = (288, 116)  # width and height of a scene on the contact sheet

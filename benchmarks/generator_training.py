@@ -1,0 +1,210 @@
+"""A small generator of the embedded world, trained as MMAudio is, and how good it becomes.
+
+    uv run benchmarks/generator_training.py FOLDER [--steps 2700] [--sync-as frames] [--missing learned] [--seed 0]
+
+Computes the features that FOLDER lacks, trains, and prints the curve of ``val/*``, the time of training and what of it
+validation took, and for clips of held-out combinations (``--split test`` for the final figures) what the generator
+reaches beside shuffled, true and vocoded sounds. A run that was stopped goes on from ``FOLDER/runs/.../last.ckpt``.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from generator import Clips as Draw
+from generator import measure
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from machine import versions
+from torch import Tensor
+
+from torchmetrics_majorscore import V2AMetrics
+from torchmetrics_majorscore.encoders import load_encoder
+from torchmetrics_majorscore.networks.synchrony import load_sync
+from torchmetrics_majorscore.statistics.consistency import derange
+from torchmetrics_majorscore.training.generator.checkpoint import load_generator, save_generator
+from torchmetrics_majorscore.training.generator.clips import Clips, read_clips, render_clips
+from torchmetrics_majorscore.training.generator.data import GeneratorData, Samples
+from torchmetrics_majorscore.training.generator.features import Features
+from torchmetrics_majorscore.training.generator.flow import sample
+from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise
+from torchmetrics_majorscore.training.generator.rates import Rates
+from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes, Missing, SyncAs
+from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
+from torchmetrics_majorscore.training.generator.world import kept_features
+from torchmetrics_majorscore.training.world.scene import KINDS, Scene, Split, draw_scenes, unseen
+
+SIZES: dict[str, Any] = {
+    "latent": 20, "clip": 128, "sync": 64, "text": 96, "text_length": 32, "hidden": 80, "heads": 2, "joint": 2,
+    "single": 4, "multiple": 32, "group": 4,
+}  # fmt: skip
+RENDERS = 6
+BATCH = 32
+RATES = Rates(25.0, 8.0, 25.0)
+CPU = torch.device("cpu")
+
+
+def scenes_of(split: str) -> list[Scene]:
+    """Draw the scenes of a set of features."""
+    if split in ("train", "audio-text"):
+        return draw_scenes([one for one in unseen("train") for _ in range(RENDERS)], int(split != "train"), "train")
+    own: Split = "validation" if split == "validation" else "test"
+    return draw_scenes(unseen(own) * 2, 0, own)
+
+
+def features_of(folder: Path, name: str) -> Features:
+    """Give the features of a set, computed once."""
+    split: Split = "train" if name in ("train", "audio-text") else "validation" if name == "validation" else "test"
+    return kept_features(folder / f"{name}.safetensors", scenes_of(name), split, seen=name != "audio-text")
+
+
+class Curve(Callback):
+    """Print and keep what is logged after each validation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.points: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.points.append({"step": trainer.global_step, **values})
+        self.path.write_text(json.dumps(self.points, indent=1) + "\n", encoding="utf-8")
+        shown = (
+            "majorscore_average",
+            "fairscore",
+            "fd_clap",
+            "kl_zero_shot",
+            "is_zero_shot",
+            "desync_tiny",
+            "onset_f1",
+        )
+        print(
+            f"step {trainer.global_step:5}  loss {values.get('loss', float('nan')):.3f}  "
+            + "  ".join(f"{name} {values[f'val/{name}']:.3f}" for name in shown if f"val/{name}" in values),
+            flush=True,
+        )
+
+
+def train(folder: Path, run: Path, options: argparse.Namespace) -> VideoToAudio:
+    """Train in a folder of features."""
+    seed_everything(options.seed)
+    data = GeneratorData(
+        [folder / "train.safetensors", folder / "audio-text.safetensors"],
+        folder / "validation.safetensors", folder / "clips.safetensors", batch_size=BATCH, repeat=3, rates=RATES,
+        seed=options.seed,
+    )  # fmt: skip
+    metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=25, cache_conditions=True, prefix="val/")
+    sizes = GeneratorSizes(**SIZES, sync_as=options.sync_as, missing=options.missing)
+    module = VideoToAudio(
+        load_sounds(), metrics, sizes, steps=options.steps, learning_rate=options.learning_rate, warm_up=100,
+        guidance=options.guidance, seed=options.seed,
+    )  # fmt: skip
+    kept = ModelCheckpoint(run, "best", monitor="val/majorscore_average", mode="max", save_last=True)
+    last = run / "last.ckpt"
+    trainer = Trainer(
+        max_steps=options.steps, max_epochs=-1, val_check_interval=options.every, check_val_every_n_epoch=None,
+        accelerator="auto", devices=1, logger=False, callbacks=[Curve(run / "curve.json"), kept],
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    start = time.monotonic()
+    if not last.is_file():
+        trainer.validate(module, datamodule=data, verbose=False)
+    trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
+    print(f"trained {trainer.global_step} steps in {(time.monotonic() - start) / 60:.1f} min", flush=True)
+    best = torch.load(kept.best_model_path, weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    return module
+
+
+def judge(name: str, scenes: Sequence[Scene], clips: Clips, sounds: dict[str, Tensor]) -> None:
+    """Print what sounds reach: a row each."""
+    encoder, sync = load_encoder("c-mcr-tiny"), load_sync("sync-tiny")
+    joint = {
+        "video": encoder.encode("video", list(clips.frames[:, :: sync.fps]), CPU),
+        "text": encoder.encode("text", list(clips.captions), CPU),
+    }
+    draw = Draw(list(scenes), clips.sounds, joint, sync.encode_video(list(clips.frames), CPU), 0)
+    truth = measure(draw, clips.sounds, None)
+    kinds = torch.tensor([KINDS.index(scene.kind) for scene in scenes])
+    found = {one: measure(draw, own, truth) for one, own in sounds.items()}
+    low, high, top = (float(found[one]["majorscore"].mean()) for one in ("shuffled", "true", "vocoded"))
+    print(f"\n{name}, {len(scenes)} clips\n")
+    print("| sounds | MAJORScore | gap closed | of the vocoded gap | kind | KL | DeSync | onset F1 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for one, own in found.items():
+        score = float(own["majorscore"].mean())
+        cells = [
+            f"{score:.3f}",
+            f"{(score - low) / (high - low):.0%}",
+            f"{(score - low) / (top - low):.0%}",
+            f"{float((own['logits'].argmax(dim=-1) == kinds).float().mean()):.0%}",
+            f"{float(own['kl_zero_shot'].mean()):.2f}",
+            f"{float(own['desync_tiny'].mean()):.3f}",
+            f"{float(own['onset_f1'].nanmean()):.2f}",
+        ]
+        print(f"| {one} | {' | '.join(cells)} |", flush=True)
+
+
+def generated(network: Any, sounds: Sounds, features: Features, **options: Any) -> Tensor:
+    """Generate sounds for features, 16 at once."""
+    held, parts = Samples([features]), []
+    for at in range(0, len(features), 16):
+        rows = range(at, min(at + 16, len(features)))
+        prompt = held.batch(rows).prompt
+        noise = draw_noise([features.ids[row] for row in rows], features.latent_mean.shape[1], network.sizes.latent)
+        parts.append(sounds.decode(sample(network, prompt, noise, **options)))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def report(network: Any, folder: Path, split: str, guidances: Sequence[float]) -> None:
+    """Judge a trained network on held-out scenes."""
+    scenes, features, sounds = scenes_of(split), features_of(folder, split), load_sounds()
+    clips = render_clips(scenes, "validation" if split == "validation" else "test")
+    shuffled = torch.as_tensor(derange([scene.kind for scene in scenes], 0))
+    own = {
+        "shuffled": clips.sounds[shuffled],
+        "true": clips.sounds,
+        "vocoded": sounds.decode(sounds.encode(clips.sounds)[0]),
+    }
+    own |= {f"generated, w = {w:g}": generated(network, sounds, features, guidance=w) for w in guidances}
+    judge(split, scenes, clips, own)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=2700)
+    parser.add_argument("--every", type=int, default=540, help="steps between two validations")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--guidance", type=float, default=4.5)
+    parser.add_argument("--sync-as", choices=get_args(SyncAs), default="frames")
+    parser.add_argument("--missing", choices=get_args(Missing), default="learned")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 2.0, 4.5])
+    options = parser.parse_args()
+    print(versions())
+    run = options.folder / "runs" / f"{options.sync_as}-{options.missing}-{options.seed}".replace(" ", "-")
+    weights = run / "generator.safetensors"
+    if not weights.is_file():
+        for name in ("validation", "audio-text", "train"):
+            features_of(options.folder, name)
+        clips = options.folder / "clips.safetensors"
+        scenes = scenes_of("validation")
+        if not clips.is_file() or read_clips(clips).ids != tuple(scene.id for scene in scenes):
+            render_clips(scenes, "validation").write(clips)
+        run.mkdir(parents=True, exist_ok=True)
+        module = train(options.folder, run, options)
+        with module.average.inside(module.network):
+            save_generator(module.network, weights)
+        print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
+    report(load_generator(weights), options.folder, options.split, options.guidances)
+
+
+if __name__ == "__main__":
+    main()
