@@ -9,7 +9,7 @@ pytest.importorskip("pandas")
 
 from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders.download import CHECKPOINTS
-from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS
+from torchmetrics_majorscore.encoders.table import ADAPTERS, BACKBONES, ENCODERS
 from torchmetrics_majorscore.networks.table import NETWORKS, SYNC
 
 
@@ -26,7 +26,7 @@ def said(capsys, *command):
 
 
 def test_every_public_file_states_its_licence_its_size_and_where_it_is():
-    for entry in (*ENCODERS.values(), *NETWORKS.values(), *SYNC.values()):
+    for entry in (*ENCODERS.values(), *BACKBONES.values(), *NETWORKS.values(), *SYNC.values()):
         for file in entry.files:
             if file in CHECKPOINTS:
                 assert CHECKPOINTS[file].licence
@@ -37,7 +37,8 @@ def test_every_public_file_states_its_licence_its_size_and_where_it_is():
 def test_the_table_has_every_name(capsys):
     found = said(capsys, "encoders")
     assert [row["name"] for row in found["encoders"]] == [*ENCODERS, *ADAPTERS]
-    assert [row["name"] for row in found["networks"]] == [*NETWORKS, "synchformer"]
+    assert [row["name"] for row in found["networks"]] == [*NETWORKS, *SYNC]
+    assert [row["name"] for row in found["backbones of late fusion"]] == list(BACKBONES)
     rows = {row["name"]: row for row in found["encoders"]}
     assert rows["c-mcr"]["MB"] == 605 + 1860 + 8
     assert rows["c-mcr"]["licence"] == "MIT, CC0-1.0, CC-BY-4.0"

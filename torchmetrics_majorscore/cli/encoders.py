@@ -9,7 +9,15 @@ from torchmetrics_majorscore.cli.ending import DONE
 from torchmetrics_majorscore.cli.options import SAID, add_format
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.encoders.inventory import File, list_files
-from torchmetrics_majorscore.encoders.table import ADAPTERS, ENCODERS, FAMILIES, Adapter, NamedEncoder, find_encoder
+from torchmetrics_majorscore.encoders.table import (
+    ADAPTERS,
+    BACKBONES,
+    ENCODERS,
+    FAMILIES,
+    Adapter,
+    NamedEncoder,
+    find_encoder,
+)
 from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.networks.table import NETWORKS, SYNC, NamedNetwork
 
@@ -34,7 +42,7 @@ def find_entry(name: str) -> NamedEncoder | NamedNetwork:
     """
     if name in ADAPTERS:
         raise ValueError(f"Expected something with files to load, got {name!r}: {_brought(ADAPTERS[name])}")
-    found = find_encoder(name) if ":" in name else ENCODERS.get(name) or ALL_NETWORKS.get(name)
+    found = find_encoder(name) if ":" in name else (BACKBONES | ALL_NETWORKS | ENCODERS).get(name)
     if found is None:
         raise ValueError(f"Expected one of {', '.join([*ENCODERS, *ALL_NETWORKS, *ADAPTERS])}, got {name!r}.")
     return found
@@ -64,7 +72,8 @@ def _encoders(options: argparse.Namespace, out: Output) -> int:
         )
     whole = {"dimension": "Int64", "MB": "Int64", "classes": "Int64"}
     networks = [_row(name, entry, options.weights) for name, entry in ALL_NETWORKS.items()]
-    for title, rows in (("encoders", encoders), ("networks", networks)):
+    backbones = [_row(name, entry, options.weights) for name, entry in BACKBONES.items()]
+    for title, rows in (("encoders", encoders), ("networks", networks), ("backbones of late fusion", backbones)):
         frame = pd.DataFrame(rows).set_index("name")
         out.table(title, frame.astype({column: kind for column, kind in whole.items() if column in frame}))
     out.notes(f"Also {' and '.join(FAMILIES.values())}.")
@@ -85,7 +94,7 @@ def _row(name: str, entry: NamedEncoder | NamedNetwork, weights: str | None) -> 
 
 
 def _here(files: list[File], entry: NamedEncoder | NamedNetwork) -> str:
-    if isinstance(entry, NamedEncoder) and entry.bundle and files[0].path and files[0].path.parent == entry.bundle:
+    if entry.bundle and files[0].path and files[0].path.parent == entry.bundle:
         return "in the package"
     found = sum(file.path is not None for file in files)
     return "yes" if found == len(files) else "no" if not found else f"{found} of {len(files)} files"

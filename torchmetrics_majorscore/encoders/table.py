@@ -135,10 +135,10 @@ ENCODERS = {
 }
 
 BACKBONES = {
-    "resnet50": NamedEncoder("backbones.load_resnet50", ("image",), ("resnet50",)),
-    "vggish": NamedEncoder("backbones.load_vggish", ("audio",), ("vggish",), sample_rate=16_000),
-    "bert-small": NamedEncoder("backbones.load_bert_small", ("text",), ("bert-small", "bert-vocab")),
-    "s3d": NamedEncoder("backbones.load_s3d", ("video",), ("s3d",), fps=15.0),
+    "resnet50": NamedEncoder("backbones.load_resnet50", ("image",), ("resnet50",), dimension=2048),
+    "vggish": NamedEncoder("backbones.load_vggish", ("audio",), ("vggish",), sample_rate=16_000, dimension=128),
+    "bert-small": NamedEncoder("backbones.load_bert_small", ("text",), ("bert-small", "bert-vocab"), dimension=512),
+    "s3d": NamedEncoder("backbones.load_s3d", ("video",), ("s3d",), fps=15.0, dimension=1024),
 }
 """Networks of one modality, for late fusion."""
 
