@@ -116,7 +116,7 @@ def _one(options: argparse.Namespace, out: Output) -> int:
             "MB": None if file.megabytes is None else math.ceil(file.megabytes),
             "licence": file.licence or "yours",
             "here": str(file.path or "missing"),
-            "from": file.address or ("the package" if file.path and file.licence else "majorscore fuse"),
+            "from": file.address or ("the package" if file.path and file.licence else "majorscore fuse or connect"),
         }
         for file in files
     ]

@@ -54,7 +54,7 @@ class FirstUse:
     def _check_vectors(self, what: str, embeddings: Tensor, views: int) -> None:
         if embeddings.shape[1] % views:
             raise ValueError(f"Expected {what} to return {views} vectors a sample, got {embeddings.shape[1]} numbers.")
-        lengths = embeddings.detach().float().unflatten(-1, (views, -1)).norm(dim=-1)
+        lengths = embeddings.detach().float().reshape(len(embeddings), views, -1).norm(dim=-1)
         if ((lengths - 1).abs() > OFF).any():
             low, high = lengths.min().item(), lengths.max().item()
             raise ValueError(

@@ -8,8 +8,9 @@ One sample runs at a time: no padding, no mask. Source: Vyas et al., "Pushing th
 with Large-Scale Multimodal Correspondence Learning", 2025.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,10 @@ def write_seeded(folder: Path, config: Any, tokenizer: Any) -> None:
         config: transformers' ``PeAudioVideoConfig``, of any size.
         tokenizer: of its text network.
     """
-    network = _model_class()(config)
-    with torch.no_grad():
+    with _quiet(), torch.no_grad():
+        network = _model_class()(config)
         seed_weights(network)
-    network.save_pretrained(folder)
+        network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder.parent / "SEEDED").touch()
 
@@ -198,14 +199,15 @@ def _model_class() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from printing bars and reports; what is missing is an error here."""
+    """Keep transformers from printing bars, reports and a note on its own docstrings; what is missing is an error."""
     from transformers.utils import logging
 
     loudness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logging.set_verbosity(loudness)
         if bars:
