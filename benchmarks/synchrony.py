@@ -53,7 +53,7 @@ def recorded(manifest: Path, fps: float) -> Clips:
         except ValueError as error:  # no sound
             print(f"left out: {error}")
             continue
-        frames.append(read_frames(entry.video, fps))
+        frames.append(read_frames(entry.video, fps=fps))
         sounds.append(resample(waveform.mean(dim=0), own, rate))
     return frames, sounds, rate
 

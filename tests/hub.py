@@ -2,12 +2,39 @@
 
 import hashlib
 import json
+import os
 import threading
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from torchmetrics_majorscore.encoders.download import Checkpoint
+import pytest
+
+from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, Checkpoint
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+CONTENT = os.urandom(300_000)
+
+
+def point_at(server: "Hub", monkeypatch: pytest.MonkeyPatch, home: Path) -> "Hub":
+    """Serve random bytes for every public file, and have nothing else reached; the cache is a folder."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    server.files.clear(), server.trouble.clear(), server.asked.clear(), server.sent.clear()
+    for name, checkpoint in CHECKPOINTS.items():
+        monkeypatch.setitem(CHECKPOINTS, name, server.serve(checkpoint, CONTENT))
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for name in (*PROXIES, "ALL_PROXY", "all_proxy", ENVIRONMENT):
+        monkeypatch.delenv(name, raising=False)
+    huggingface_hub.close_session()  # which has kept proxies
+    return server
 
 
 def git_blob(content: bytes) -> str:

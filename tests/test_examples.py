@@ -72,3 +72,9 @@ def test_fabric():
     pytest.importorskip("lightning")
     one, two = (value_of(launch("fabric_example.py", world, "--devices", str(world))) for world in (1, 2))
     assert one == two
+
+
+def test_reward():
+    lines = launch("reward_example.py", 1, "--steps", "5")[0].splitlines()
+    found = {line.split(":")[0]: float(re.search(r"reward (\S+),", line)[1]) for line in lines}
+    assert found["after, trained on"] > found["before, trained on"] + 0.01

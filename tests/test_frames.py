@@ -101,6 +101,7 @@ def test_the_metric_gives_what_the_formulas_give_of_the_encoder(changing):
     assert rows["synchrony"] == pytest.approx(probes.tolist(), abs=1e-6)
     assert metric.compute()["avhscore"].item() == pytest.approx(sum(rows["avhscore"]) / 2)
     assert metric.signature.startswith("framescores")
+    assert "fps:2" in metric.signature
 
 
 def test_a_change_that_comes_late_is_seen(changing):

@@ -105,3 +105,9 @@ class FrameScores(GivenMetric):
         columns = zip(COLUMNS, values.unbind(dim=-1), strict=True)
         means = {name: mean_of(column.double(), name, self.nan_strategy) for name, column in columns}
         return {name: torch.tensor(mean, dtype=torch.float32, device=self.device) for name, mean in means.items()}
+
+    def _row_choices(self) -> list[object]:
+        return [self.fps]
+
+    def _signature_choices(self) -> list[str]:
+        return [f"fps:{self.fps:g}"] if self.fps else []

@@ -75,7 +75,7 @@ class Seconds:
         )
         starts = [round(second * self.rates["video"]) for second in range(count + 1)]
         means = [of_frames[start:end].mean(dim=0) for start, end in pairwise(starts)]
-        per_window, per_second = of_sounds[1:].split([len(windows), count])
+        per_window, per_second = of_sounds[1 : 1 + len(windows)], of_sounds[1 + len(windows) :]
         return Seen(
             of_frames,
             of_sounds[0],
