@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import tarfile
 from itertools import combinations
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Shapeless(Named):
 def broken():
     raise RuntimeError("no such weights")
 
+ready = Named()
 nothing = 3
 """
 IDS = [f"c{number}" for number in range(8)]
@@ -157,6 +159,19 @@ def test_every_command(modalities, clips, module, capsys):
     assert planes == list(range(1, len(chosen)))
     assert "data:video/mp4" in text
     assert ("FairScore" in text) == (len(pairs) > 1)
+
+
+def test_a_tar_gives_the_values_of_a_manifest(clips, module, capsys, tmp_path):
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name in IDS[:2]:
+            for file in ("png", "wav"):
+                tar.add(clips / f"{name}.{file}", f"{name}.{file}")
+            tar.add(clips / f"{name}.npy", f"{name}.depth.npy")
+    mine = f"{module(('image', 'audio', 'depth'))}:ready"
+    for source, output in ((tmp_path / "t.tar", "tar.csv"), (clips / "m.csv", "m.csv")):
+        assert run(capsys, "score", source, "--encoder", mine, "--pairs", "all", "-o", output)[0] == 0
+    found, expected = read_scores("tar.csv")[0], read_scores("m.csv")[0]
+    assert found.equals(expected.loc[IDS[:2]])
 
 
 def test_what_a_clip_lacks_costs_that_modality_alone(clips, module, capsys, tmp_path):

@@ -1,7 +1,7 @@
 """``majorscore benchmark``: the consistency protocol on the clips of a manifest."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,14 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     how = encoding(options, baseline=options.encoder in PLAIN)
     from torchmetrics_majorscore.scoring.embed import embed_clips
     from torchmetrics_majorscore.scoring.encode import EncodeOptions
-    from torchmetrics_majorscore.scoring.protocol import Protocol, headline, run_protocol, write_sets
+    from torchmetrics_majorscore.scoring.protocol import Protocol, run_protocol, write_sets
 
     protocol = Protocol(how["encoder"].modalities, options.pairs, options.exchange, options.seed, true)
     with naming(options.output), out.progress.bar(len(classed), "clip") as advance:
         embeddings, changed = embed_clips(classed, options.output, EncodeOptions(**how), advance)
-    failures = without | {clip_id: embeddings.errors[clip_id] for clip_id in ids if clip_id in embeddings.errors}
+    failures = without | {i: embeddings.errors[i] for i in ids if i in embeddings.errors}
     found = run_protocol(embeddings, ids, labels, protocol)
-    out.record(methods=found, above_clipclap=headline(found), changed=len(changed), seed=options.seed)
-    for name, frame in protocol_tables(found).items():
-        out.table(name, frame)
-    out.notes(*_notes(found, protocol, changed))
+    _print(found, protocol, changed, out)
     if options.tables:
         paths = write_sets(embeddings, ids, labels, options.tables, protocol)
         out.record(written=paths)
@@ -86,7 +83,12 @@ def _classed(entries: "Sequence[Entry]", exchange: str) -> tuple["list[Entry]", 
     return [entry for entry in entries if able[entry.id]], {name: reason for name, fits in able.items() if not fits}
 
 
-def _notes(found: "Mapping[str, Consistency]", protocol: "Protocol", changed: Sequence[str]) -> list[str]:
+def _print(found: "dict[str, Consistency]", protocol: "Protocol", changed: Sequence[str], out: Output) -> None:
+    from torchmetrics_majorscore.scoring.protocol import headline
+
+    out.record(methods=found, above_clipclap=headline(found), changed=len(changed), seed=protocol.seed)
+    for name, frame in protocol_tables(found).items():
+        out.table(name, frame)
     mean, what = found["MAJORScore"].means["consistent", "average"], protocol.exchanged
     what = "caption" if what == "text" else what
     notes = [f"{mean.n} clips, each with its own {what} and with one of another class; {mean.dropped} without a value."]
@@ -94,7 +96,7 @@ def _notes(found: "Mapping[str, Consistency]", protocol: "Protocol", changed: Se
         several = sum(len(own) > 1 for own in protocol.true.values())
         notes.append(f"{len(protocol.true)} clips have true labels, {several} of them several: none is a mispairing.")
     notes += [f"{len(changed)} clips have changed and were encoded again, e.g. {changed[0]!r}."] if changed else []
-    return [*notes, *([NOT_ABOVE] if "CLIPCLAP" in found else []), drawn(protocol.seed)]
+    out.notes(*notes, *([NOT_ABOVE] if "CLIPCLAP" in found else []), drawn(protocol.seed))
 
 
 def protocol_tables(found: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ one of them.
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from torchmetrics_majorscore.encoders.vggish import VGGish, load_without_pca
 from torchmetrics_majorscore.extras import needs_extra
 
 ROWS_PER_CALL = 8
-BERT = {"num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048}
+BERT: dict[str, Any] = {"num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048}
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = 30_522
 S3D_FPS, SHORTEST, LONGEST = 15.0, 14, 128
@@ -45,6 +45,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.eval().requires_grad_(False)
+
+
+Named = TypeVar("Named", bound=Backbone)
 
 
 class ResNet50(Backbone):
@@ -200,6 +203,6 @@ def _filled(network: Any, weights: Weights, key: str) -> Any:
     return network
 
 
-def _named(backbone: Any, weights: Weights, name: str) -> Any:
+def _named(backbone: Named, weights: Weights, name: str) -> Named:
     backbone.name = f"{name}{'-seeded' if weights.seeded else ''}@{state_digest(backbone.network)}"
     return backbone

@@ -108,12 +108,12 @@ def load(weights: Weights, pool: Pool) -> LateFusion:
     return LateFusion(nn.ModuleDict(encoders), of, heads, f"late-fusion{seeded}@{digest}")
 
 
-def read_fps(weights: Weights) -> float:
-    """Give the frames per second that the video backbone of a folder sees."""
-    name = _names(_recipe(weights.path(HEADS))).get("video", MOTION)
-    if name in ENCODERS | BACKBONES:
-        return (ENCODERS | BACKBONES)[name].read_fps(weights)
-    return MotionOptions().fps
+def read_rates(weights: Weights) -> tuple[int, float]:
+    """Give the sample rate and the frames per second that the backbones of a folder take."""
+    known, of = ENCODERS | BACKBONES, _names(_recipe(weights.path(HEADS)))
+    audio, video = (known.get(of.get(name, "")) for name in ("audio", "video"))
+    # What is no backbone is refused when the encoder is built.
+    return audio.sample_rate if audio else 0, video.fps if video else MotionOptions().fps
 
 
 def _names(recipe: dict[str, Any]) -> dict[str, str]:

@@ -256,20 +256,21 @@ def _by_name(name: str, weights: str | Path | None, pool: Pool, precision: Preci
     if precision not in get_args(Precision):
         raise ValueError(f"Expected precision to be one of {list(get_args(Precision))}, got {precision!r}.")
     source = entry.find_weights(weights)
+    sample_rate, fps = entry.read_rates(source)
     # Nothing for float32, as in the rows and conditions that were saved before there was a choice.
     portable_key = "|".join([name, pool, source.key, *(["bf16"] if precision == "bf16" else [])])
     return SharedEncoder(
         source.local_key(portable_key),
         portable_key,
         entry.modalities,
-        entry.sample_rate,
+        sample_rate,
         lambda: _in_precision(entry.build(source, pool), precision),
         (name, source.folder if source.folder and not entry.bundle else weights, pool, precision),
         pool,
         precision,
         entry.frame_size,
+        fps=fps,
         per_pair=entry.per_pair,
-        fps=entry.read_fps(source),
     )
 
 

@@ -30,11 +30,12 @@ class NamedEncoder:
         baseline: names of the encoders of CLIPCLAP beside it; empty for those that are no joint encoder.
         sample_rate: of its waveforms, in Hz.
         frame_size: height and width to which it resizes and crops frames; None if it wants to see them as they are.
-        fps: frames that it sees of a second of video; module and name of what reads it from the weights, where it
-            depends on them.
+        fps: frames that it sees of a second of video.
         dimension: of its embeddings; None if its weights say.
         per_pair: see :class:`.JointEncoder`.
         variant: which one of a family, for its loader; "" for an encoder that is none.
+        rates: module and name of what reads sample_rate and fps from the weights; None where they do not depend on
+            these.
     """
 
     load: str
@@ -44,10 +45,11 @@ class NamedEncoder:
     baseline: tuple[str, ...] = ()
     sample_rate: int = 48_000
     frame_size: int | None = None
-    fps: float | str = 1.0
+    fps: float = 1.0
     dimension: int | None = None
     per_pair: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variant: str = ""
+    rates: str | None = None
 
     def find_weights(self, weights: str | Path | None) -> Weights:
         """Find the checkpoint files of this encoder without reading them whole; see :func:`find_weights`."""
@@ -58,9 +60,9 @@ class NamedEncoder:
         load: Callable[..., JointEncoder] = _named(self.load)
         return load(weights, pool, self.variant) if self.variant else load(weights, pool)
 
-    def read_fps(self, weights: Weights) -> float:
-        """Give the frames that it sees of a second of video."""
-        return _named(self.fps)(weights) if isinstance(self.fps, str) else self.fps
+    def read_rates(self, weights: Weights) -> tuple[int, float]:
+        """Give sample rate and frames per second."""
+        return _named(self.rates)(weights) if self.rates else (self.sample_rate, self.fps)
 
 
 def _named(place: str) -> Any:
@@ -128,7 +130,7 @@ ENCODERS = {
         "late_fusion.load",
         ("video", "text", "audio", "image"),
         ("late_fusion.safetensors",),
-        fps="late_fusion.read_fps",
+        rates="late_fusion.read_rates",
     ),
     "clip-tiny": NamedEncoder("tiny.load_clip", ("video", "text"), (*_TINY, "clip.safetensors"), BUNDLE, dimension=128),
     "clap-tiny": NamedEncoder("tiny.load_clap", ("text", "audio"), (*_TINY, "clap.safetensors"), BUNDLE, dimension=128),

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -106,9 +106,9 @@ def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) 
     from tqdm import tqdm
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    read = {"video": partial(_read_pictures, fps=encoder.fps), "image": _read_picture, "audio": _read_sound}.get(
-        modality, lambda text: text
-    )
+    readers: dict[str, Callable[[Any], Any]] = {"image": _read_picture, "audio": _read_sound}
+    readers |= {"video": partial(_read_pictures, fps=encoder.fps)}
+    read = readers.get(modality, lambda text: text)
     rows, left_out = [torch.empty(0)], []
     size = BATCH[modality]
     with ThreadPoolExecutor(WORKERS) as workers, tqdm(total=len(inputs), desc=modality) as bar:

@@ -89,9 +89,8 @@ def _read(config: Path) -> dict[str, Any]:
     for name in MODALITIES:
         with in_config(config, f"backbones: {name}"):
             read["backbones"][name] = read_encoder(named[name], able[name], config.parent)
-            if named[name].get("weights") is not None:
-                given = str(named[name]["weights"])
-                read["weights"][name] = given if given == "seeded" else str(read_path(given, config.parent).resolve())
+            if (place := named[name].get("weights")) is not None:
+                read["weights"][name] = place if place == "seeded" else str(read_path(place, config.parent).resolve())
     with in_config(config, "recipe"):
         known = [field.name for field in dataclasses.fields(FusionOptions) if field.name != "scenario"]
         given = read_mapping(values.get("recipe") or {}, (), known)
