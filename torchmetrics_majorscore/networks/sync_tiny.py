@@ -58,6 +58,7 @@ class SyncTiny(nn.Module):
             _convolution(nn.Conv1d(WIDTH, WIDTH, 2 * PER_FRAME, PER_FRAME, PER_FRAME // 2, bias=False)),
         )
         self.beat = _over_time(WIDTH)
+        self.eval().requires_grad_(False)
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Compute the log-mels (T, BANDS) of a waveform (S,), 100 a second: PER_FRAME for each frame's time in it."""

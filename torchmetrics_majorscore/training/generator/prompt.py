@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes
@@ -53,7 +52,3 @@ class Prompt(NamedTuple):
     def drop(self, video: Tensor, text: Tensor) -> "Prompt":
         """Take the video, and the caption, from the samples where these, bool (B,), are True."""
         return self._replace(seen=self.seen & ~video, told=self.told & ~text)
-
-    def to(self, device: torch.device) -> "Prompt":
-        """Bring it to a device."""
-        return Prompt(*(x.to(device) for x in self))
