@@ -95,7 +95,8 @@ def _networks(
     """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
     from torchmetrics_majorscore.networks.onsets import ONSETS, load_onsets
-    from torchmetrics_majorscore.networks.synchrony import SYNC, compares, load_sync
+    from torchmetrics_majorscore.networks.synchrony import compares, load_sync
+    from torchmetrics_majorscore.networks.table import SYNC
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
     found: dict[str, SharedNetwork] = {}

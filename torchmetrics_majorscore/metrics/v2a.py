@@ -26,7 +26,8 @@ from torchmetrics_majorscore.metrics.rows import RowMetric
 from torchmetrics_majorscore.metrics.statistics import FeatureStatistics
 from torchmetrics_majorscore.metrics.together import RowCollection
 from torchmetrics_majorscore.networks import NETWORKS, Network, SharedNetwork, load_network
-from torchmetrics_majorscore.networks.synchrony import SYNC, SharedSync, Sync, compares, load_sync
+from torchmetrics_majorscore.networks.synchrony import SharedSync, Sync, compares, load_sync
+from torchmetrics_majorscore.networks.table import SYNC
 from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
 Reference = FeatureStatistics | str | Path
