@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from torchmetrics_majorscore.encoders.failed_download import reason
-from torchmetrics_majorscore.encoders.fetch import fetch
+from torchmetrics_majorscore.encoders.fetch import WrongFileError, fetch
 from torchmetrics_majorscore.extras import needs_extra
 
 ENVIRONMENT = "MAJORSCORE_WEIGHTS"
@@ -143,10 +143,6 @@ CHECKPOINTS = {
         md5="5b2f5594b0730f70e41e549b7c94390c",  # as MMAudio's own downloader expects it
     ),
 }
-
-
-class WrongFileError(ValueError):
-    """A file has another digest than the public one."""
 
 
 def download(checkpoint: Checkpoint) -> Path:
