@@ -135,6 +135,9 @@ def test_a_wrong_digest_is_refused_wherever_it_comes_from(hub, get, tmp_path, mo
     get("clip", "the file is not the pinned one", 2, "refused, and deleted")
     get("synchformer", "the same at a plain address", 2, "refused, and deleted")
     assert not left(tmp_path)
+    hub.trouble["630k-fusion-best.pt"] = Trouble(stated="2" * 64)  # which is not pinned
+    with pytest.raises(ValueError, match=r"digest of the public 630k-fusion-best.pt \(sha256 2222"):
+        download(CHECKPOINTS["clap"])
     hub.trouble["vocab.json"] = Trouble(stated="1" * 40)
     monkeypatch.setitem(CHECKPOINTS, "clip", CHECKPOINTS["roberta-vocab"])
     get("clip", "the file is not the one that the hub states", 2, "refused, and deleted")

@@ -110,17 +110,7 @@ def _one(options: argparse.Namespace, out: Output) -> int:
         return DONE
     entry = find_entry(options.name)
     files = files_of(entry, options.weights)
-    rows = [
-        {
-            "file": file.name,
-            "MB": None if file.megabytes is None else math.ceil(file.megabytes),
-            "licence": file.licence or "yours",
-            "here": str(file.path or "missing"),
-            "from": file.address or ("the package" if file.path and file.licence else "majorscore fuse or connect"),
-        }
-        for file in files
-    ]
-    frame = pd.DataFrame(rows).set_index("file")
+    frame = pd.DataFrame([_cells(file) for file in files]).set_index("file")
     out.table("files", frame.astype({"MB": "Int64"}))
     missing = [file for file in files if file.path is None]
     size = sum(file.megabytes or 0.0 for file in missing)
@@ -130,3 +120,13 @@ def _one(options: argparse.Namespace, out: Output) -> int:
             f"{len(missing)} of {len(files)} files are missing, {size:.0f} MB: `majorscore weights get {options.name}`"
         )
     return DONE
+
+
+def _cells(file: File) -> dict[str, Any]:
+    return {
+        "file": file.name,
+        "MB": None if file.megabytes is None else math.ceil(file.megabytes),
+        "licence": file.licence or "yours",
+        "here": str(file.path or "missing"),
+        "from": file.address or ("the package" if file.path and file.licence else "majorscore fuse or connect"),
+    }

@@ -27,7 +27,7 @@ def _add_weights(commands: Any) -> None:
         "get", parents=[SAID], help="download the files of encoders and networks, and verify them"
     )
     get.add_argument("names", nargs="+", metavar="NAME", help="as `majorscore encoders` lists them")
-    get.set_defaults(run=_get, again="the same command continues.")
+    get.set_defaults(run=_get, again="the same command keeps the files that are whole.")
     about = "write a pickled checkpoint's tensors to safetensors, beside it"
     convert = commands.add_parser("convert", parents=[SAID], help=about)
     convert.add_argument("checkpoints", type=Path, nargs="+", help=".pt files")

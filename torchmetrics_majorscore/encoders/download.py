@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from torchmetrics_majorscore.encoders.failed_download import reason
-from torchmetrics_majorscore.encoders.fetch import fetch
+from torchmetrics_majorscore.encoders.fetch import WrongFileError, fetch
 from torchmetrics_majorscore.extras import needs_extra
 
 ENVIRONMENT = "MAJORSCORE_WEIGHTS"

@@ -16,6 +16,10 @@ TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 20
 
 
+class WrongFileError(ValueError):
+    """A file has another digest than the public one."""
+
+
 def fetch(address: str, path: Path, verify: Callable[[Path], None]) -> Path:
     """Download a file, once for all processes of a machine.
 
@@ -23,14 +27,14 @@ def fetch(address: str, path: Path, verify: Callable[[Path], None]) -> Path:
         address: ``https://``; proxies are those of the environment.
         path: where it is to be; its folder is made. What has arrived lies beside it, in ``NAME.part``, until it is
             whole and verified.
-        verify: raises ValueError for a file that is not the right one, which is then deleted.
+        verify: raises WrongFileError for a file that is not the right one, which is then deleted.
 
     Returns:
         The path.
 
     Raises:
         OSError: it cannot be downloaded or written.
-        ValueError: what ``verify`` raised.
+        WrongFileError: what ``verify`` raised.
     """
     from filelock import FileLock  # huggingface_hub brings it
     from huggingface_hub.constants import HF_HUB_OFFLINE
@@ -45,7 +49,7 @@ def fetch(address: str, path: Path, verify: Callable[[Path], None]) -> Path:
             _fetch_patiently(address, part)
             try:
                 verify(part)
-            except ValueError:
+            except WrongFileError:
                 part.unlink()
                 raise
             part.replace(path)
