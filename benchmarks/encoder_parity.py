@@ -39,8 +39,8 @@ Made by `benchmarks/encoder_parity.py --ex-mcr CHECKOUT --wav2clip CHECKOUT`, on
 size, of PE-AV those of transformers' default configuration. The originals: `Ex_MCR_Head` of MCR-PEFT/Ex-MCR, behind
 CLAP as it is compared above; `ResNetExtractor` of descriptinc/lyrebird-wav2clip, one sound at a time; open_clip's own
 network, PIL transform and tokenizer; the whole `forward` of transformers' `PeAudioVideoModel`. Where rows of PE-AV are
-missing it was not compared at full size, but on a small network, by `tests/test_pe_av.py` (2e-06). Of tall pictures that
-are squashed Pillow 13 may filter the columns first; up to Pillow 12.1, and here, the rows come first.
+missing it was not compared at full size, but on a small network, by `tests/test_pe_av.py` (2e-06). Of tall pictures
+that are squashed Pillow 13 may filter the columns first; up to Pillow 12.1, and here, the rows come first.
 
 | what | original | largest difference | 1 - cosine | aim | met |
 |---|---|---|---|---|---|
