@@ -38,8 +38,9 @@ ABOUT = """
 Made by `benchmarks/encoder_parity.py --ex-mcr CHECKOUT --wav2clip CHECKOUT`, on a CPU, with seeded weights of full
 size, of PE-AV those of transformers' default configuration. The originals: `Ex_MCR_Head` of MCR-PEFT/Ex-MCR, behind
 CLAP as it is compared above; `ResNetExtractor` of descriptinc/lyrebird-wav2clip, one sound at a time; open_clip's own
-network, PIL transform and tokenizer; the whole `forward` of transformers' `PeAudioVideoModel`. Of tall pictures that
-are squashed Pillow 13 may filter the columns first; up to Pillow 12.1, and here, the rows come first.
+network, PIL transform and tokenizer; the whole `forward` of transformers' `PeAudioVideoModel`. Where rows of PE-AV are
+missing it was not compared at full size, but on a small network, by `tests/test_pe_av.py` (2e-06). Of tall pictures
+that are squashed Pillow 13 may filter the columns first; up to Pillow 12.1, and here, the rows come first.
 
 | what | original | largest difference | 1 - cosine | aim | met |
 |---|---|---|---|---|---|
@@ -170,6 +171,7 @@ def pe_av_rows(costs: Costs) -> Iterator[Row]:
 
     with no_init_weights():
         network = PeAudioVideoModel(PeAudioVideoConfig()).eval()
+    network.tie_weights()  # what no_init_weights leaves out: forward would run other copies
     seed_weights(network)
     tokens = torch.randint(1_000, 40_000, (1, 9), generator=torch.Generator().manual_seed(0))
     side = network.video_model.video_encoder.embedder.vision_model.timm_model.patch_embed.img_size[0]

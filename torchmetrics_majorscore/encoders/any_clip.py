@@ -23,7 +23,7 @@ from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import CLIP, TEXTS_PER_CALL, FrameOptions, remark_cut
 from torchmetrics_majorscore.encoders.download import Checkpoint, download, find_checkpoint
 from torchmetrics_majorscore.encoders.handle import state_digest
-from torchmetrics_majorscore.encoders.resize import Resizing
+from torchmetrics_majorscore.encoders.resize import Filter, Resizing
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra
 
@@ -58,9 +58,9 @@ class AnyCLIP(CLIP):
         """Say which captions are longer than the text tower reads."""
         if hasattr(self.tokenizer, "encode"):
             return remark_cut(self.tokenizer, batch)
-        longest = self.tokenizer.context_length
-        cleaned = [self.tokenizer.clean_fn(text) for text in batch]
-        needed = [len(ids) for ids in self.tokenizer.tokenizer(cleaned)["input_ids"]]
+        other: Any = self.tokenizer  # open_clip's way to one of Hugging Face
+        longest = other.context_length
+        needed = [len(ids) for ids in other.tokenizer([other.clean_fn(text) for text in batch])["input_ids"]]
         return {row: f"has {n} tokens and is cut to {longest}" for row, n in enumerate(needed) if n > longest}
 
     def _texts(self, tokens: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def _find(variant: str) -> tuple[str, str, dict[str, Any]]:
 def _resizing(name: str, listed: dict[str, Any]) -> Resizing:
     if listed["resize_mode"] == "longest":
         raise ValueError(f"Expected pictures that are cropped or squashed, got {name}, whose pictures are padded.")
-    kind = "bilinear" if listed["interpolation"] == "bilinear" else "bicubic"
+    kind: Filter = "bilinear" if listed["interpolation"] == "bilinear" else "bicubic"
     return Resizing(listed["resize_mode"] == "squash", kind, even=True)
 
 

@@ -27,12 +27,11 @@ class LeafHead(nn.Module):
     def __init__(self, width: int = 512, hidden: int = 1024) -> None:
         super().__init__()
         self.Head1 = nn.Linear(width, width)
-        self.Head2 = nn.Module()
-        self.Head2.mlp1, self.Head2.mlp2 = Head(width, hidden, width), Head(width, hidden, width)
+        self.Head2 = nn.ModuleDict({name: Head(width, hidden, width) for name in ("mlp1", "mlp2")})
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, width) to (N, width), not normalised."""
-        out: Tensor = self.Head2.mlp2(self.Head2.mlp1(self.Head1(x)))
+        out: Tensor = self.Head2["mlp2"](self.Head2["mlp1"](self.Head1(x)))
         return out
 
 

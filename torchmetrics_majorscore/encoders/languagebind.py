@@ -60,7 +60,8 @@ class LanguageBind(nn.Module):
         super().__init__()
         if not hasattr(module, "modality_encoder"):
             raise TypeError(f"Expected LanguageBind with its modality_encoder, got {type(module).__qualname__}.")
-        has = set(module.modality_encoder)
+        encoders: Any = module.modality_encoder
+        has = set(encoders)
         self.modalities = tuple(name for name, key in KEYS.items() if key in has)
         if "text" not in self.modalities or len(self.modalities) < 2:
             raise ValueError(f"Expected LanguageBind with language and video, audio or image, got {sorted(has)}.")

@@ -200,8 +200,9 @@ def _model_class() -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers from printing bars, reports and a note on its own docstrings; what is missing is an error."""
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
+    logging: Any = transformers_logging
     loudness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
