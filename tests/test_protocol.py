@@ -193,7 +193,7 @@ def test_a_clip_that_has_changed_is_encoded_again(world, tmp_path, capsys):
 
 def test_a_true_label_of_a_clip_is_no_mispairing(tmp_path):
     known, labels = made(12), [f"class {n % 4}" for n in range(12)]
-    known.vectors["text"][:] = np.eye(4, 6, dtype=np.float32)[np.arange(12) % 4]  # so that the caption is known again
+    known.vectors["text"][:] = np.eye(4, 8, dtype=np.float32)[np.arange(12) % 4]  # so that the caption is known again
     known.vectors["video"] = known.vectors["text"].copy()
     true = {"clip 0": {"class 0", "class 1", "class 2"}}
     for seed in range(20):
@@ -201,7 +201,7 @@ def test_a_true_label_of_a_clip_is_no_mispairing(tmp_path):
         frame = read_scores(paths["mispaired"])[0]
         assert frame["similarity_video_text"].tolist() == [0.0] * 12  # each is of another class
     knows = Protocol(modalities=("video", "text"), true=true)
-    known.vectors["video"][0] = np.eye(6, dtype=np.float32)[3]
+    known.vectors["video"][0] = np.eye(8, dtype=np.float32)[3]
     assert write_sets(known, known.ids, labels, tmp_path / "two", knows)
     frame = read_scores(tmp_path / "two" / "mispaired.csv")[0]
     assert frame["similarity_video_text"].iloc[0] == 1.0  # class 3 is the only one that is not true of it
