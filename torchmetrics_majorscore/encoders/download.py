@@ -206,10 +206,6 @@ def find_checkpoint(key: str) -> Checkpoint | None:
     return CHECKPOINTS.get(key)
 
 
-class WrongFileError(ValueError):
-    """A file has another digest than the public one."""
-
-
 def download(checkpoint: Checkpoint) -> Path:
     """Give a checkpoint out of the Hugging Face cache; if it is not there, download it. Its digest is verified.
 
