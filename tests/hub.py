@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, ENVIRONMENT, Checkpoint
+from torchmetrics_majorscore.encoders.download import ENVIRONMENT
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS, Checkpoint
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 CONTENT = os.urandom(300_000)

@@ -8,7 +8,7 @@ pytest.importorskip("huggingface_hub")
 pytest.importorskip("pandas")
 
 from torchmetrics_majorscore.cli.main import main
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS
 from torchmetrics_majorscore.encoders.table import ADAPTERS, BACKBONES, ENCODERS
 from torchmetrics_majorscore.networks.table import NETWORKS, SYNC
 

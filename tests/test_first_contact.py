@@ -17,7 +17,8 @@ import huggingface_hub
 from huggingface_hub import constants
 
 from torchmetrics_majorscore.cli.main import main
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, download
+from torchmetrics_majorscore.encoders.download import download
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "first_download.md").read_text()
 SHORT = [

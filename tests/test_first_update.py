@@ -15,7 +15,7 @@ pytest.importorskip("huggingface_hub")
 
 import huggingface_hub
 
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ import json, sys
 from huggingface_hub import constants
 
 constants.HUGGINGFACE_CO_URL_TEMPLATE = sys.argv[1] + "/{repo_id}/resolve/{revision}/{filename}"
-from torchmetrics_majorscore.encoders.download import Checkpoint, download
+from torchmetrics_majorscore.encoders.download import download
+from torchmetrics_majorscore.encoders.public import Checkpoint
 input()  # both go on at once
 print([str(download(Checkpoint(**each))) for each in json.loads(sys.argv[2])])
 """

@@ -81,10 +81,13 @@ def test_loaded_from_its_public_file_or_seeded(tmp_path, monkeypatch):
 def test_the_download_is_known_by_its_md5(tmp_path):
     from dataclasses import replace
 
-    from torchmetrics_majorscore.encoders.download import CHECKPOINTS, _matches
+    from torchmetrics_majorscore.encoders.download import _verify
+    from torchmetrics_majorscore.encoders.fetch import WrongFileError
+    from torchmetrics_majorscore.encoders.public import CHECKPOINTS
 
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     checkpoint = CHECKPOINTS["synchformer"]
-    assert not _matches(path, checkpoint)
-    assert _matches(path, replace(checkpoint, md5="900150983cd24fb0d6963f7d28e17f72"))
+    with pytest.raises(WrongFileError, match="does not have the digest of the public synchformer_state_dict.pth"):
+        _verify(path, checkpoint)
+    _verify(path, replace(checkpoint, md5="900150983cd24fb0d6963f7d28e17f72"))

@@ -11,7 +11,7 @@ from torchmetrics_majorscore.cli.options import ENCODING, SAID
 from torchmetrics_majorscore.cli.printing import Output
 from torchmetrics_majorscore.cli.progress import stage
 from torchmetrics_majorscore.encoders.checkpoints import Weights
-from torchmetrics_majorscore.encoders.download import find_checkpoint
+from torchmetrics_majorscore.encoders.public import find_checkpoint
 from torchmetrics_majorscore.extras import needs_extra, needs_extras
 from torchmetrics_majorscore.tables.read import MEANINGLESS
 

@@ -21,8 +21,9 @@ from torch.nn.functional import normalize
 from torchmetrics_majorscore.encoders.base import in_micro_batches, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip import CLIP, TEXTS_PER_CALL, FrameOptions, remark_cut
-from torchmetrics_majorscore.encoders.download import Checkpoint, download, find_checkpoint
+from torchmetrics_majorscore.encoders.download import download
 from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.encoders.public import Checkpoint, find_checkpoint
 from torchmetrics_majorscore.encoders.resize import Filter, Resizing
 from torchmetrics_majorscore.encoders.table import Pool
 from torchmetrics_majorscore.extras import needs_extra

@@ -34,13 +34,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchmetrics_majorscore.encoders.download import (
-    CHECKPOINTS,
-    ENVIRONMENT,
-    download,
-    file_sha256,
-    find_checkpoint,
-)
+from torchmetrics_majorscore.encoders.download import ENVIRONMENT, download, file_sha256
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS, find_checkpoint
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.replace import replacing
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchmetrics_majorscore.encoders.download import ENVIRONMENT, Checkpoint, find_checkpoint, find_downloaded
+from torchmetrics_majorscore.encoders.download import ENVIRONMENT, find_downloaded
+from torchmetrics_majorscore.encoders.public import Checkpoint, find_checkpoint
 
 OURS = "Apache-2.0"
 

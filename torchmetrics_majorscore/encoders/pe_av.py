@@ -20,9 +20,9 @@ from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders.base import seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
-from torchmetrics_majorscore.encoders.download import PE_AV_FILES
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.precision import Tower
+from torchmetrics_majorscore.encoders.public import PE_AV_FILES
 from torchmetrics_majorscore.encoders.resize import Resizing, prepare_frames
 from torchmetrics_majorscore.encoders.table import PE_AV_FPS, Pool
 from torchmetrics_majorscore.extras import needs_extras

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
-from torchmetrics_majorscore.encoders.download import CHECKPOINTS, PE_AV, PE_AV_FILES
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS, PE_AV, PE_AV_FILES
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.encoders.base import JointEncoder

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.download import Checkpoint, download
+from torchmetrics_majorscore.encoders.download import download
+from torchmetrics_majorscore.encoders.public import Checkpoint
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.media import read_frames, read_waveform
 
