@@ -196,6 +196,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(trained, folder, t
     module = make_module()
     fit(module, folder, tmp_path, checkpoint=tmp_path / "last.ckpt")
     assert module.global_step == whole.global_step
+    assert module.seconds["all"] > module.seconds["validation"] > 0
     for name, value in whole.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name
 

@@ -5,6 +5,10 @@ import torch
 
 from torchmetrics_majorscore.training.generator import world
 from torchmetrics_majorscore.training.generator.autoencoder import CHANNELS
+from torchmetrics_majorscore.training.generator.checkpoint import BUNDLE, load_generator
+from torchmetrics_majorscore.training.generator.data import Samples
+from torchmetrics_majorscore.training.generator.flow import flow_loss, sample
+from torchmetrics_majorscore.training.generator.module import draw_noise
 from torchmetrics_majorscore.training.generator.sounds import SoundOptions, Sounds, divergence, fit, load_sounds
 from torchmetrics_majorscore.training.generator.vocoder import N_MELS, SAMPLE_RATE
 from torchmetrics_majorscore.training.generator.world import embed_scenes, kept_features
@@ -88,3 +92,20 @@ def test_samples_without_video_have_no_frames():
     features = embed_scenes(SCENES[:2], "validation", seen=False)
     assert (features.clip.shape, features.sync.shape) == ((2, 0, 128), (2, 0, 64))
     assert features.latent_mean.shape == (2, 100, CHANNELS)
+
+
+def test_the_generator_of_this_package_goes_by_what_it_is_given(sounds):
+    network, features = load_generator(), embed_scenes(SCENES, "validation")
+    assert BUNDLE.stat().st_size <= 6e6
+    held = Samples([features])
+    own, other = held.batch(range(3)), held.batch([1, 2, 0])
+    x1, x0, t = network.normalise(own.latent_mean), draw_noise(features.ids, 100, 20), torch.tensor([0.3, 0.5, 0.7])
+
+    def loss(prompt):
+        conditions = network.condition(prompt)
+        return flow_loss(lambda x, at: network(x, at, conditions), x0, x1, t)
+
+    assert (loss(own.prompt) < loss(other.prompt)).all()
+    waveforms = sounds.decode(sample(network, own.prompt, x0, guidance=2.5, steps=4))
+    assert waveforms.isfinite().all()
+    assert waveforms.abs().amax(dim=-1).min() > 0.01

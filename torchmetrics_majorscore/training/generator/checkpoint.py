@@ -11,6 +11,9 @@ from torchmetrics_majorscore.encoders.checkpoints import read_tensors, write_ten
 from torchmetrics_majorscore.training.generator.network import GeneratorNetwork
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes
 
+BUNDLE = Path(__file__).with_name("generator-tiny") / "generator.safetensors"
+"""The generator of the embedded world that is in this package; ``curve.json`` beside it is of its training."""
+
 
 def save_generator(network: GeneratorNetwork, path: Path) -> None:
     """Write a network's weights and sizes.
@@ -23,11 +26,11 @@ def save_generator(network: GeneratorNetwork, path: Path) -> None:
     write_tensors(path, tensors, {"sizes": json.dumps(dataclasses.asdict(network.sizes))})
 
 
-def load_generator(path: Path, sizes: GeneratorSizes | None = None) -> GeneratorNetwork:
+def load_generator(path: Path = BUNDLE, sizes: GeneratorSizes | None = None) -> GeneratorNetwork:
     """Build a network out of a file that :func:`save_generator` wrote.
 
     Args:
-        path: of the file.
+        path: of the file; by default the generator of the embedded world, which knows nothing else.
         sizes: that it must have; None for any.
 
     Returns:

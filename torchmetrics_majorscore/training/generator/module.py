@@ -32,8 +32,8 @@ ONSET_TOLERANCE = 0.07
 class VideoToAudio(LightningModule):
     """Learn to generate sounds, and log ``val/...``: what :class:`.V2AMetrics` gives, and onset scores.
 
-    It draws its random numbers by seed, step and rank, so that a run that goes on from a checkpoint goes on as if it
-    had not been stopped. bf16 is used where the processor has it.
+    It draws its random numbers by seed, step and rank, so that a run that goes on from a checkpoint of an epoch's end
+    goes on as if it had not been stopped. bf16 is used where the processor has it.
 
     Args:
         decoder: latents (B, L, C) to waveforms (B, S): its ``decode`` and ``sample_rate``; frozen, in no checkpoint.
@@ -187,12 +187,16 @@ class VideoToAudio(LightningModule):
     def on_validation_end(self) -> None:
         """Print the share of the time that validation has taken so far."""
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            self.seconds["all"] = time.monotonic() - self._began
+            self._take_time()
             share = self.seconds["validation"] / self.seconds["all"]
             self.print(f"step {self.global_step}: validation has taken {share:.1%} of {self.seconds['all']:.0f} s")
 
+    def _take_time(self) -> None:
+        self.seconds["all"] = time.monotonic() - self._began
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what Lightning does not know."""
+        self._take_time()  # Lightning writes it before on_validation_end
         checkpoint["generator"] = {"sizes": dataclasses.asdict(self.network.sizes), "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
