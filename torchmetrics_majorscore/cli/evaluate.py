@@ -95,7 +95,7 @@ def _networks(
     """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
     from torchmetrics_majorscore.networks.onsets import ONSETS, load_onsets
-    from torchmetrics_majorscore.networks.synchrony import compares, load_sync
+    from torchmetrics_majorscore.networks.synchrony import load_sync
     from torchmetrics_majorscore.networks.table import SYNC
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
@@ -111,7 +111,7 @@ def _networks(
             lost.append(name)
             continue
         try:
-            if compares(name):
+            if name in SYNC:
                 own = options.weights if SYNC[name].bundle is None else None
                 sync = load_sync(name, weights=own, profile=options.profile)
             else:
