@@ -1,5 +1,6 @@
 """Synchformer: its layout, the original's numbers, the same bits in any batch, and its way from a file."""
 
+import pytest
 import torch
 from layouts import layout
 from small_networks import frames, small_synchformer, sound
