@@ -89,6 +89,6 @@ def test_the_download_is_known_by_its_md5(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     checkpoint = CHECKPOINTS["synchformer"]
-    with pytest.raises(WrongFileError, match="does not have the digest of the public synchformer_state_dict.pth"):
+    with pytest.raises(WrongFileError, match="does not have the digest of the public synchformer_state"):
         _verify(path, checkpoint)
     _verify(path, replace(checkpoint, md5="900150983cd24fb0d6963f7d28e17f72"))
