@@ -287,7 +287,13 @@ def test_config_runs(folder, tmp_path, monkeypatch):
     for name in ("validation", "clips"):
         data[name] = str(folder / f"{name}.safetensors")
     data |= {"train": [str(folder / "train.safetensors")], "batch_size": 4, "rates": dataclasses.asdict(RATES)}
-    config["trainer"] |= {"max_epochs": 1, "check_val_every_n_epoch": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    config["trainer"] |= {
+        "max_epochs": 1,
+        "check_val_every_n_epoch": 1,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_progress_bar": False,
+    }
     config["trainer"]["callbacks"][0]["init_args"]["dirpath"] = str(tmp_path)
     cli = LightningCLI(args={"fit": config, "subcommand": "fit"}, save_config_callback=None)
     assert cli.model.network.sizes == SIZES
