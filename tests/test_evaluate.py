@@ -3,6 +3,7 @@
 import json
 import math
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from torchmetrics_majorscore.networks import NETWORKS, load_network  # noqa: E40
 from torchmetrics_majorscore.networks.synchrony import load_sync  # noqa: E402
 from torchmetrics_majorscore.networks.table import NamedNetwork  # noqa: E402
 from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips  # noqa: E402
-from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
+from torchmetrics_majorscore.training.world.view import write_mp4, write_world  # noqa: E402
 
 COUNT = 12
 TINY = ("--encoder", "c-mcr-tiny")
@@ -167,6 +168,22 @@ class Watcher(Counting):
     """Compares what lasts 2.5 s, at 50 x 50 pixels."""
 
     shortest, frame_size = 2.5, 50
+
+
+def test_the_embedded_world_has_desync_of_its_own_and_a_slow_video_a_remark(world, tmp_path):
+    clips = read_manifest(world / "real" / "manifest.csv")[:3]
+    frames, sound = read_frames(clips[0].video, fps=12)[..., ::4, ::4], read_clip(clips[0].video).waveform
+    write_mp4(tmp_path / "slow.mp4", frames, 12, mix(sound), 48_000)
+    slow = replace(clips[0], id="slow", video=tmp_path / "slow.mp4")
+    chosen = EvaluateOptions(encoder="c-mcr-tiny", sync=load_sync("sync-tiny"))
+    found = evaluate_clips([*clips, slow], None, tmp_path / "a.csv", chosen)
+    column = found.columns["desync_tiny"]
+    assert (column.n, column.lost, found.failures) == (3, 1, {})
+    assert column.value < 0.3
+    assert column.signature.startswith("desync|enc:sync-tiny@")
+    row = pd.read_csv(tmp_path / "a.csv", index_col="id").loc["slow"]
+    assert math.isnan(row["desync_tiny"])
+    assert "desync: video has 12 frames per second, and 25 are compared" in row["remark"]
 
 
 @pytest.mark.parametrize("profile", ["default", "av-benchmark"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torchmetrics_majorscore.training.generator import world
-from torchmetrics_majorscore.training.generator.autoencoder import CHANNELS
+from torchmetrics_majorscore.training.generator.autoencoder import CHANNELS, surprise
 from torchmetrics_majorscore.training.generator.checkpoint import BUNDLE, load_generator
 from torchmetrics_majorscore.training.generator.data import Samples
 from torchmetrics_majorscore.training.generator.flow import flow_loss, sample
@@ -56,10 +56,12 @@ def test_the_recipe_learns_what_a_mean_does_not_know():
     mels = levels.expand(-1, N_MELS, -1).half()
     torch.manual_seed(0)
     autoencoder = Sounds().autoencoder
-    fit(autoencoder, mels, SoundOptions(steps=30, sure_steps=20, batch_size=8, window=32))
+    fit(autoencoder, mels, SoundOptions(steps=30, sure_steps=20, batch_size=6, window=32))
     with torch.no_grad():
-        error = (autoencoder.decode(autoencoder.encode(mels.float())[0]) - mels).abs().mean()
-    assert error < 0.3 * (mels.float() - autoencoder.mean).abs().mean()
+        found, shape = autoencoder.spread(autoencoder.encode(mels.float())[0])
+        unlearned = surprise(mels.float(), autoencoder.mean.expand_as(found), torch.ones_like(shape)).mean()
+        assert surprise(mels.float(), found, shape).mean() < 0.7 * unlearned
+    assert (found - mels).abs().mean() < 0.5 * (mels.float() - autoencoder.mean).abs().mean()
 
 
 def test_divergence_is_that_of_normal_distributions():
@@ -68,6 +70,23 @@ def test_divergence_is_that_of_normal_distributions():
     expected = torch.distributions.kl_divergence(own, torch.distributions.Normal(0.0, 1.0)).mean()
     assert torch.allclose(divergence(mean, deviation), expected)
     assert divergence(torch.zeros(3), torch.ones(3)) == 0.0
+
+
+def test_surprise_is_that_of_gamma_distributed_powers():
+    power, mean, shape = torch.tensor([0.1, 2.0, 9.0]), torch.tensor([0.5, 2.0, 3.0]), torch.tensor([1.0, 4.0, 0.5])
+    expected = -torch.distributions.Gamma(shape, shape / mean).log_prob(power) - power.log()
+    assert torch.allclose(surprise(power.log(), mean.log(), shape), expected, atol=1e-5)
+
+
+def test_noise_comes_back_as_noise_and_a_tone_as_a_tone(sounds, monkeypatch):
+    mean = torch.zeros(2, N_MELS, 400)
+    shape = torch.ones_like(mean)
+    shape[1] = 148.0
+    monkeypatch.setattr(sounds.autoencoder, "spread", lambda latents: (mean, shape))
+    noise, tone = sounds.autoencoder.decode(torch.zeros(2, 200, CHANNELS))
+    assert abs(noise.exp().mean() - 1.0) < 0.03
+    assert abs(noise.exp().std() - 1.0) < 0.05  # of an exponential distribution
+    assert tone.std() < 0.1
 
 
 def test_features_are_kept_until_something_changes(tmp_path, monkeypatch):

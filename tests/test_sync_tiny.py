@@ -78,7 +78,7 @@ def test_a_slow_video_gets_a_reason_and_no_number(clips):
     metric = DeSync(network=load_sync("sync-tiny"), sample_rate=RATE, fps=12)
     with pytest.warns(UserWarning, match="has 12 frames per second, and 25 are compared") as said:
         metric.update(audio=list(clips[1][:2]), video=list(clips[0][:2]), ids=["a", "b"])
-    assert len(said) == 1
+    assert sum("25 are compared" in str(one.message) for one in said) == 1
     assert metric.rows()["first"].isnan().all()
 
 
