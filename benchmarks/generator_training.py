@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import torch
 from generator import Clips as Draw
-from generator import measure
+from generator import hear, measure
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from machine import versions
@@ -127,10 +127,10 @@ def judge(name: str, scenes: Sequence[Scene], clips: Clips, sounds: dict[str, Te
         "video": encoder.encode("video", list(clips.frames[:, :: sync.fps]), CPU),
         "text": encoder.encode("text", list(clips.captions), CPU),
     }
-    draw = Draw(list(scenes), clips.sounds, joint, sync.encode_video(list(clips.frames), CPU), 0)
-    truth = measure(draw, clips.sounds, None)
+    seen = sync.encode_video(list(clips.frames), CPU)
+    draw = Draw(list(scenes), clips.sounds, hear(clips.sounds), joint, seen, 0)
     kinds = torch.tensor([KINDS.index(scene.kind) for scene in scenes])
-    found = {one: measure(draw, own, truth) for one, own in sounds.items()}
+    found = {one: measure(draw, own) for one, own in sounds.items()}
     low, high, top = (float(found[one]["majorscore"].mean()) for one in ("shuffled", "true", "vocoded"))
     print(f"\n{name}, {len(scenes)} clips\n")
     print("| sounds | MAJORScore | gap closed | of the vocoded gap | kind | KL | DeSync | onset F1 |")
