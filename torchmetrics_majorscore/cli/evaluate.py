@@ -88,7 +88,7 @@ def _networks(
 ) -> tuple[dict[str, "SharedNetwork"], "SharedSync | None", list[str]]:
     """Give the networks that hear, and the one that also sees; say which columns are left out and what they need."""
     from torchmetrics_majorscore.networks import NETWORKS, load_network
-    from torchmetrics_majorscore.networks.synchrony import SYNC, compares, load_sync
+    from torchmetrics_majorscore.networks.synchrony import SYNC, load_sync
     from torchmetrics_majorscore.networks.zero_shot import zero_shot_network
 
     found: dict[str, SharedNetwork] = {"zero_shot": zero_shot_network(encoder, options.labels)}
@@ -99,7 +99,7 @@ def _networks(
             lost.append(name)
             continue
         try:
-            if compares(name):
+            if name in SYNC:
                 own = options.weights if SYNC[name].bundle is None else None
                 sync = load_sync(name, weights=own, profile=options.profile)
             else:
