@@ -185,10 +185,7 @@ def test_mistakes_are_refused_in_one_line():
         (lambda: metric(fps=None).update(**raw), "Expected fps > 0 to score raw video, got None"),
         (lambda: metric(sample_rate=None).update(**raw), "Expected sample_rate > 0 to score raw audio, got None"),
         (lambda: metric(fps=0), "Expected fps as a number"),
-        (
-            lambda: load_sync("panns"),
-            "Expected network to be 'synchformer' or 'sync-tiny' or a network object, got 'panns'",
-        ),
+        (lambda: load_sync("panns"), "Expected network to be 'synchformer' or 'sync-tiny' or a .*, got 'panns'"),
         (lambda: load_sync(load_sync(Counting()), seconds=8), "Expected no options beside a handle"),
         (lambda: load_sync(Counting(), weights="seeded"), "Expected weights only with a network's name"),
     ):

@@ -121,7 +121,7 @@ def _networks(
                 raise
             lost.append(f"{name} ({error})")
     if sync is None and options.encoder == "c-mcr-tiny":
-        sync = load_sync("sync-tiny", profile=options.profile)
+        sync = load_sync("sync-tiny")
     if lost:
         return found, sync, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
     return found, sync, []
