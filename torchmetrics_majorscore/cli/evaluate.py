@@ -120,7 +120,7 @@ def _networks(
             if options.networks is not None:
                 raise
             lost.append(f"{name} ({error})")
-    if sync is None and options.encoder == "c-mcr-tiny":
+    if sync is None and encoder.portable_key.partition("|")[0] == "c-mcr-tiny":
         sync = load_sync("sync-tiny")
     if lost:
         return found, sync, [f"Left out: columns of {', '.join(lost)}; name them in --networks."]
