@@ -116,7 +116,7 @@ class SyncTiny(nn.Module):
             windows = [slice(0, COMPARED), slice(max(0, length - COMPARED), length)]
             seen, heard = (torch.cat([x[:length][w].transpose(0, 1) for w in windows]) for x in (frames, sound))
             lags = self.lags(seen, heard, temperature=TEMPERATURE)
-            logits.append(lags.unflatten(-1, (CLASSES, 2 * AROUND + 1)).logsumexp(dim=-1))
+            logits.append(lags.view(len(lags), CLASSES, 2 * AROUND + 1).logsumexp(dim=-1))
         return torch.stack(logits)
 
 

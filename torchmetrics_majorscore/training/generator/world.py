@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders import load_encoder
 from torchmetrics_majorscore.encoders.base import exact_float32
-from torchmetrics_majorscore.encoders.checkpoints import file_sha256
+from torchmetrics_majorscore.encoders.download import file_sha256
 from torchmetrics_majorscore.modalities import Video
 from torchmetrics_majorscore.networks import sync_tiny
 from torchmetrics_majorscore.networks.synchrony import SharedSync, load_sync
