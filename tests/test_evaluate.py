@@ -184,7 +184,7 @@ def test_the_embedded_world_has_desync_of_its_own_and_a_slow_video_a_remark(worl
     assert column.signature.startswith("desync|enc:sync-tiny@")
     row = pd.read_csv(tmp_path / "a.csv", index_col="id").loc["slow"]
     assert math.isnan(row["desync_tiny"])
-    assert "desync: video has 12 frames per second, and 25 are compared" in row["remark"]
+    assert "desync: video has 12 frames per second, and 25 are compared" in row["remarks"]
 
 
 @pytest.mark.parametrize("profile", ["default", "av-benchmark"])
