@@ -1,10 +1,7 @@
-"""Clips as rows of an engine: the scores of one process, a reason for every clip that has none, and Ray for real."""
+"""Clips as rows of an engine: the scores of one process, and a reason for every clip that has none."""
 
 import csv
 import math
-import os
-import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +9,11 @@ import pytest
 for package in ("av", "ftfy"):
     pytest.importorskip(package)
 
-from test_tars import write_tar  # noqa: E402
-
 from torchmetrics_majorscore.media import read_manifest  # noqa: E402
 from torchmetrics_majorscore.scoring.clip_rows import ClipRows  # noqa: E402
 from torchmetrics_majorscore.scoring.embed import embed_clips  # noqa: E402
 from torchmetrics_majorscore.scoring.encode import EncodeOptions  # noqa: E402
 from torchmetrics_majorscore.scoring.score import ScoreOptions, score_clips  # noqa: E402
-from torchmetrics_majorscore.scoring.tars import score_tars  # noqa: E402
 from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
 
 COUNT = 8
@@ -100,60 +94,3 @@ def test_no_clip_raises(world):
         ClipRows(encoder="c-mcr-tiny")({"id": ["a"], "text": ["a bell"]})
     with pytest.raises(TypeError, match="unexpected keyword"):
         ClipRows(encoders="c-mcr-tiny")
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ray_gives_the_table_of_one_process_though_an_actor_dies_and_the_command_stops(world, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray")
-    from torchmetrics_majorscore.scoring.ray_engine import score_with_ray
-
-    entries, _ = world
-    batch = columns(entries)
-    clips = [{"mp4": data, "txt": text.encode()} for data, text in zip(batch["mp4"], batch["txt"], strict=True)]
-    tars = [
-        write_tar(tmp_path / f"{number}.tar", dict(zip(batch["__key__"][number::2], clips[number::2], strict=True)))
-        for number in range(2)
-    ]
-    options = ScoreOptions("c-mcr-tiny", batch_size=1, device="cpu")
-    score_tars(tars, tmp_path / "one.csv", options)
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # machines of tests are slow
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        done = []
-
-        def stop():
-            done.append(1)
-            if len(done) == 2:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            score_with_ray(tars, tmp_path / "ray.csv", options, stop)
-        kept = (tmp_path / "ray.csv").read_text().splitlines()
-        assert 2 <= len(kept) - 1 < COUNT
-        killed = []
-
-        def kill():
-            if not killed and (found := actors()):
-                os.kill(found[0], signal.SIGKILL)
-                killed.append(found[0])
-
-        score_with_ray(tars, tmp_path / "ray.csv", options, kill)
-        assert killed
-    finally:
-        ray.shutdown()
-    assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
-
-
-def actors():
-    """Give the processes of the actors that score."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                name = (folder / "cmdline").read_bytes()
-            except OSError:  # it has just ended
-                continue
-            if name.startswith(b"ray::") and b"_Scorer" in name:
-                found.append(int(folder.name))
-    return found

@@ -33,9 +33,6 @@ def add_commands(commands: Any) -> None:
     )
     shard = "score part I, counted from 0, of N, to a table in the folder -o; under torchrun that of the rank"
     score.add_argument("--shard", metavar="I/N", help=shard)
-    engine = "score with all GPUs or cores of a Ray cluster, by default of this machine alone"
-    score.add_argument("--engine", choices=("ray",), help=engine)
-    score.add_argument("--address", help="of the Ray cluster (default: that of RAY_ADDRESS)")
     add_pairs(score)
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
@@ -50,10 +47,7 @@ def add_commands(commands: Any) -> None:
 def _score(options: argparse.Namespace, out: Output) -> int:
     shard = _shard(options)
     options.output = options.output or Path("scores" if shard else "scores.csv")
-    needed = {"pyarrow": "scale"} if is_parquet(options.output) else {}
-    needs_extras(ENCODING | needed | ({"ray": "ray"} if options.engine else {}))
-    if options.engine and shard:
-        raise ValueError(f"Expected --engine or --shard, got both: {options.engine} deals the clips out itself.")
+    needs_extras(ENCODING | ({"pyarrow": "scale"} if is_parquet(options.output) else {}))
     if shard:
         if options.output.suffix.lower() == ".csv":
             raise ValueError(f"Expected a folder for the tables of shards, got -o {options.output}.")
@@ -78,8 +72,6 @@ def _score(options: argparse.Namespace, out: Output) -> int:
 def _score_manifest(path: Path, shard: Shard | None, options: argparse.Namespace, out: Output) -> dict[str, Any]:
     entries = clips(options, out)
     how = _how(options)
-    if options.engine:
-        return _score_with_engine(entries, path, how, options, out)
     from torchmetrics_majorscore.scoring.score import score_clips
     from torchmetrics_majorscore.scoring.shards import score_shard
 
@@ -93,22 +85,11 @@ def _score_tars(
     tars: Sequence[Path | Url], shard: Shard | None, options: argparse.Namespace, out: Output
 ) -> dict[str, Any]:
     how = _how(options)
-    place = options.output if shard else growing(options.output)
-    if options.engine:
-        return _score_with_engine(tars, place, how, options, out)
     from torchmetrics_majorscore.scoring.tars import score_tars
 
     with out.progress.bar(None, "clip") as advance:
+        place = options.output if shard else growing(options.output)
         return score_tars(tars, place, how, advance, shard, options.audio_track)
-
-
-def _score_with_engine(
-    given: Sequence[Any], path: Path, how: "ScoreOptions", options: argparse.Namespace, out: Output
-) -> dict[str, Any]:
-    from torchmetrics_majorscore.scoring.ray_engine import score_with_ray
-
-    with out.progress.bar(None, "clip") as advance:
-        return score_with_ray(given, path, how, advance, address=options.address, audio_track=options.audio_track)
 
 
 def _how(options: argparse.Namespace) -> "ScoreOptions":
