@@ -29,10 +29,11 @@ def point_at(server: "Hub", monkeypatch: pytest.MonkeyPatch, home: Path) -> "Hub
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HOME", str(home))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr("time.sleep", lambda _: None)
-    for name in (*PROXIES, "ALL_PROXY", "all_proxy", ENVIRONMENT):
+    for name in (*PROXIES, "ALL_PROXY", "all_proxy", "HF_HUB_OFFLINE", ENVIRONMENT):
         monkeypatch.delenv(name, raising=False)
     huggingface_hub.close_session()  # which has kept proxies
     return server

@@ -217,7 +217,7 @@ def test_an_encoder_of_ones_own_that_is_none(module, capsys, clips):
         f"{name}:broken": "no such weights",
         f"{name}:nothing": "'int' object is not callable",
         f"{name}:Shapeless": "Expected an encoder with shapes['depth']",
-        "nothing": "Expected encoder to be one of ['c-mcr'",
+        "nothing": "Expected encoder to be one of c-mcr, ",
     }.items():
         code, _, error = run(capsys, "score", clips / "m.csv", "--encoder", place, "-o", "s.csv")
         assert code == 2

@@ -50,10 +50,10 @@ def project(monkeypatch):
         find_weights=lambda weights: Weights("tiny"),
         build=lambda weights, pool: TinyEncoder().eval(),
         modalities=TinyEncoder.modalities,
-        sample_rate=SAMPLE_RATE,
         bundle=None,
         frame_size=None,
-        fps=1.0,
+        read_rates=lambda weights: (SAMPLE_RATE, 1.0),
+        per_pair={},
     )
     monkeypatch.setitem(ENCODERS, "c-mcr", tiny)
     monkeypatch.setattr(sys, "argv", ["train.py"])

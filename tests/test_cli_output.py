@@ -107,8 +107,8 @@ def test_every_command_has_the_options(capsys):
         "filter",
         "report",
     ]
-    names += ["report", "duplicates", "overlap", "ratings agree", "ratings sheet"]
-    names += [f"weights {name}" for name in ("convert", "verify", "seeded")]
+    names += ["report", "encoders", "duplicates", "overlap", "ratings agree", "ratings sheet"]
+    names += [f"weights {name}" for name in ("convert", "verify", "seeded", "get")]
     for name in names:
         with pytest.raises(SystemExit):
             main([*name.split(), "--help"])

@@ -87,7 +87,8 @@ def validated(make, folder, precision):
     trainer = make_trainer(folder, **PRECISIONS[precision])
     batches = DataLoader(range(COUNT), batch_size=2, collate_fn=lambda rows: take(INTEGERS, rows))
     trainer.validate(model, batches, verbose=False)
-    assert len(Recording.seen) == 3 * len(batches)
+    # At the first use of an encoder a sample of each modality is encoded alone.
+    assert len(Recording.seen) - 3 * len(batches) in (0, 3)
     assert settings() == (False, "medium", torch.float32)
     return as_bits(trainer.callback_metrics)["score"], set(Recording.seen)
 

@@ -201,7 +201,7 @@ def find_encoder(name: str) -> NamedEncoder:
     family, _, variant = name.partition(":")
     if family == "clip" and variant:
         return NamedEncoder("any_clip.load", ("video", "text"), (name,), variant=variant)
-    if family == "clap" and name in CHECKPOINTS:
+    if family == "clap" and variant and name in CHECKPOINTS:
         return NamedEncoder("clap.load_variant", ("text", "audio"), (name, *_ROBERTA), dimension=512, variant=variant)
     if family == "clap" and variant:
         known = ", ".join(key.partition(":")[2] for key in CHECKPOINTS if key.startswith("clap:"))
