@@ -75,3 +75,17 @@ def test_pieces_are_read_once():
     pieces = [iter([wave[:100], wave[100:]]) for wave in BATCH["audio"]]
     rows = load_encoder(Counting()).encode("audio", pieces, CPU)
     torch.testing.assert_close(rows, Own().encode_audio(BATCH["audio"]))
+
+
+def test_of_a_plain_object_the_cosines_are_taken():
+    class Plain:
+        modalities, sample_rate, name = ("text", "audio"), 16_000, "plain@1"
+        encode_text = staticmethod(lambda batch: 3 * Own().encode_text(batch))
+        encode_audio = staticmethod(lambda batch: 5 * Own().encode_audio(batch))
+
+    values = []
+    for encoder in (Plain(), Own()):
+        metric = MAJORScore(encoder=encoder, pairs="all", sample_rate=16_000)
+        metric.update(**BATCH)
+        values.append(metric.compute())
+    torch.testing.assert_close(*values)

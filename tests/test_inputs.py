@@ -206,8 +206,8 @@ def test_a_modality_that_a_whole_batch_lacks_under_another_default_dtype(dtype):
 def test_an_encoder_whose_embeddings_have_two_widths_leaves_no_half_row():
     m = metric()
     encoder = m.encoder.on(torch.device("cpu"))
-    encoder.encode_audio = lambda waveforms: torch.full((len(waveforms), 4), 0.5)
-    with pytest.raises(ValueError, match=r"encode_audio of recorder@0 to return 3 numbers as encode_video of .* got 4"):
+    encoder.encode_audio = lambda waveforms: torch.ones(len(waveforms), 4)
+    with pytest.raises(ValueError, match="shape"):
         m.update(**batch(), ids=[0, 1, 2])
     del encoder.encode_audio
     m.update(**batch(), ids=[3, 4, 5])

@@ -1,4 +1,4 @@
-"""What an encoder of the user's own returns, checked when it is first used: unit vectors of one width, one a sample."""
+"""What a module of the user's returns, checked when it is first used: unit vectors of one width, one a sample."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,14 +12,9 @@ APART = 1e-2
 
 
 class FirstUse:
-    """Checks a modality with its first batch, and whether neighbours matter with the first that has two samples.
+    """Checks a modality with its first batch, and whether neighbours matter with the first that has two samples."""
 
-    Args:
-        company: whether to encode a sample of that batch once more, alone.
-    """
-
-    def __init__(self, company: bool) -> None:
-        self._company = company
+    def __init__(self) -> None:
         self._widths: dict[str, int] = {}
         self._in_company: set[str] = set()
 
@@ -41,7 +36,7 @@ class FirstUse:
         """
         if what not in self._widths:
             self._check_vectors(what, embeddings, views)
-        pending = self._company and what not in self._in_company
+        pending = what not in self._in_company
         if pending and len(given) > 1 and isinstance(given[0], (Tensor, str)):  # pieces are read once
             apart = (encode(given[:1])[0].float() - embeddings[0].float()).norm().item()
             if apart > APART:

@@ -34,7 +34,7 @@ class SharedEncoder(Handle[JointEncoder]):
         shapes: see :class:`.JointEncoder`.
         fps: see :class:`.JointEncoder`.
         per_pair: see :class:`.JointEncoder`.
-        first_use: checks what an encoder of the user's own returns; None for one of the table.
+        first_use: checks what a module of the user's returns; None for any other encoder.
     """
 
     remembers = 2  # as a network does, see :class:`.networks.SharedNetwork`
@@ -311,5 +311,6 @@ def _by_object(encoder: Any) -> SharedEncoder:
         shapes=dict(shapes),
         fps=fps,
         per_pair=per_pair,
-        first_use=FirstUse(company=isinstance(kept, nn.Module)),
+        # Of a plain object, such as a stub or one whose vectors lie there already, only the cosines are taken.
+        first_use=FirstUse() if isinstance(kept, nn.Module) else None,
     )
