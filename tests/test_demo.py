@@ -11,8 +11,9 @@ import torch
 
 from torchmetrics_majorscore import demo
 from torchmetrics_majorscore.cli import main as cli
-from torchmetrics_majorscore.demo.voice import BINS, HOP, N_MELS, SAMPLE_RATE, Vocoder, fold, repeat
+from torchmetrics_majorscore.demo.voice import BINS, fold, repeat
 from torchmetrics_majorscore.media import read_clip
+from torchmetrics_majorscore.training.generator.vocoder import HOP, N_MELS, SAMPLE_RATE, Vocoder
 from torchmetrics_majorscore.training.world.scene import draw_scenes
 from torchmetrics_majorscore.training.world.sound import render_sounds
 

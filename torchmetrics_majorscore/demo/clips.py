@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from torchmetrics_majorscore.demo.generator import see
-from torchmetrics_majorscore.demo.voice import Vocoder, fold
+from torchmetrics_majorscore.demo.voice import fold
 from torchmetrics_majorscore.encoders import load_encoder
+from torchmetrics_majorscore.training.generator.vocoder import Vocoder
 from torchmetrics_majorscore.training.world.captions import caption, describe
 from torchmetrics_majorscore.training.world.scene import Scene, Split
 from torchmetrics_majorscore.training.world.sight import render_frames

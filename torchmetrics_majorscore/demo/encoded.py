@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from torchmetrics_majorscore.demo.clips import FPS, Clips
-from torchmetrics_majorscore.demo.voice import SAMPLE_RATE
 from torchmetrics_majorscore.functional import major_score, pair_similarities
 from torchmetrics_majorscore.metrics import CLIPCLAPScore, MAJORScore
+from torchmetrics_majorscore.training.generator.vocoder import SAMPLE_RATE
 
 RAW: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "fps": FPS}
 

@@ -12,9 +12,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from torchmetrics_majorscore.demo.voice import HOP, N_MELS, RATES, SAMPLE_RATE, Vocoder, repeat
+from torchmetrics_majorscore.demo.voice import RATES, repeat
 from torchmetrics_majorscore.encoders.shared import SharedEncoder, load_encoder
 from torchmetrics_majorscore.metrics import MAJORScore
+from torchmetrics_majorscore.training.generator.vocoder import HOP, N_MELS, SAMPLE_RATE, Vocoder
 from torchmetrics_majorscore.training.info_nce import info_nce
 
 TEMPERATURE = 0.1

@@ -18,9 +18,9 @@ from torchmetrics_majorscore.demo.clips import AT_ONCE, FPS, Clips, Pairs
 from torchmetrics_majorscore.demo.encoded import Encoded, encode, encode_clips
 from torchmetrics_majorscore.demo.findings import find
 from torchmetrics_majorscore.demo.generator import VideoToAudio
-from torchmetrics_majorscore.demo.voice import SAMPLE_RATE
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.statistics.consistency import derange
+from torchmetrics_majorscore.training.generator.vocoder import SAMPLE_RATE
 from torchmetrics_majorscore.training.world.scene import COMBINATIONS, Scene, draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.view import write_mp4

@@ -2,8 +2,7 @@
 
 Objects of the embedded world sound in a steady beat. The rate is where the spectrum of the onsets has a comb of
 harmonics; all periods of a sound, laid over each other at that rate, give one of constant length that starts at its
-strongest onset. The way back repeats it and makes a waveform by the pseudo-inverse of the mel matrix and the fast
-Griffin-Lim algorithm (Perraudin et al., WASPAA 2013).
+strongest onset. The way back repeats it, and :class:`.vocoder.Vocoder` makes a waveform.
 """
 
 import math
@@ -11,54 +10,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders.mel import MelOptions
+from torchmetrics_majorscore.training.generator.vocoder import HOP, SAMPLE_RATE
 
-SAMPLE_RATE = 48_000
-N_FFT, HOP, N_MELS = 2048, 960, 128
-FLOOR = 1e-7
-ITERATIONS = 16
-MOMENTUM = 0.99 / 1.99
 BINS = 32
 RATES = torch.logspace(math.log10(0.75), math.log10(4.0), 48)
 HARMONICS = 4
-
-
-class Vocoder(nn.Module):
-    """Waveforms to log-mels and back."""
-
-    window: Tensor
-    bands: Tensor
-    inverse: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        options = MelOptions(SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, f_min=0.0, f_max=SAMPLE_RATE / 2)
-        self.register_buffer("window", torch.hann_window(N_FFT))
-        self.register_buffer("bands", options.bands)
-        self.register_buffer("inverse", torch.linalg.pinv(self.bands.T))
-
-    def analyse(self, waveforms: Tensor) -> Tensor:
-        """Map (B, S) in [-1, 1] to natural log-mels (B, N_MELS, S // HOP + 1)."""
-        power = self._spectra(waveforms).abs().pow(2.0)
-        return torch.log((power.transpose(1, 2) @ self.bands).transpose(1, 2) + FLOOR)
-
-    def synthesise(self, mels: Tensor) -> Tensor:
-        """Map log-mels (B, N_MELS, T) to waveforms (B, HOP * (T - 1)) in [-1, 1]."""
-        power = (self.inverse @ (mels.exp() - FLOOR)).clamp(min=0.0)
-        magnitudes = power.sqrt()
-        phases = torch.ones_like(magnitudes, dtype=torch.complex64)
-        last = torch.zeros_like(phases)
-        for _ in range(ITERATIONS):
-            spectra = self._spectra(self._waveforms(magnitudes * phases))
-            phases = spectra.sub(last, alpha=MOMENTUM).sgn()
-            last = spectra
-        return self._waveforms(magnitudes * phases).clamp(-1.0, 1.0)
-
-    def _spectra(self, waveforms: Tensor) -> Tensor:
-        return torch.stft(waveforms, N_FFT, HOP, window=self.window, pad_mode="reflect", return_complex=True)
-
-    def _waveforms(self, spectra: Tensor) -> Tensor:
-        return torch.istft(spectra, N_FFT, HOP, window=self.window)
 
 
 def fold(mels: Tensor) -> tuple[Tensor, Tensor]:
