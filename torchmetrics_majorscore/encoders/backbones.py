@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import in_micro_batches, load_or_seed, load_strictly, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
@@ -143,7 +143,8 @@ def load_resnet50(weights: Weights, pool: Pool) -> ResNet50:
     needs_extra("torchvision", "backbones")
     from torchvision.models import resnet50
 
-    network = _filled(resnet50(), weights, "resnet50")
+    network: Any = resnet50()
+    load_or_seed(network, weights, "resnet50")
     network.fc = nn.Identity()
     return _named(ResNet50(network), weights, "resnet50")
 
@@ -153,7 +154,8 @@ def load_s3d(weights: Weights, pool: Pool) -> S3D:
     needs_extra("torchvision", "backbones")
     from torchvision.models.video import s3d
 
-    network = _filled(s3d(), weights, "s3d")
+    network: Any = s3d()
+    load_or_seed(network, weights, "s3d")
     network.classifier = nn.Identity()
     return _named(S3D(network), weights, "s3d")
 
@@ -188,19 +190,8 @@ def _from_bert(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_vggish(weights: Weights, pool: Pool) -> VGGishMean:
     """Build VGGish and load its file; ValueError if it is another one."""
     network = VGGish()
-    if weights.drawn:
-        seed_weights(network)
-    else:
-        load_without_pca(network, weights.read("vggish"), weights.path("vggish").name)
+    load_or_seed(network, weights, "vggish", load_without_pca)
     return _named(VGGishMean(network), weights, "vggish")
-
-
-def _filled(network: Any, weights: Weights, key: str) -> Any:
-    if weights.drawn:
-        seed_weights(network)
-    else:
-        load_strictly(network, weights.read(key), weights.path(key).name)
-    return network
 
 
 def _named(backbone: Named, weights: Weights, name: str) -> Named:

@@ -4,10 +4,13 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torchmetrics_majorscore.encoders.checkpoints import Weights
 
 Shape = tuple[int | None, ...]
 """Of a sample; None for a dimension of any size."""
@@ -206,6 +209,30 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], what: str) -> N
             shapes = f"{tuple(tensor.shape)}, got {tuple(tensors[name].shape)}"
             raise ValueError(f"Expected {name!r} of {what} to have shape {shapes}.")
     module.load_state_dict(tensors)
+
+
+def load_or_seed(
+    module: nn.Module,
+    weights: "Weights",
+    key: str,
+    load: Callable[[Any, dict[str, Tensor], str], None] = load_strictly,
+) -> None:
+    """Load a checkpoint into a module, or seeded random numbers where there is none.
+
+    Args:
+        module: receives the tensors.
+        weights: where the checkpoint comes from.
+        key: of the checkpoint, see :func:`.find_weights`.
+        load: takes the module, the checkpoint's tensors and its name; for files that need more than to be loaded.
+
+    Raises:
+        ValueError: the checkpoint has other tensors.
+        FileNotFoundError: there is no checkpoint.
+    """
+    if weights.drawn:
+        seed_weights(module)
+    else:
+        load(module, weights.read(key), weights.path(key).name)
 
 
 FIXED = ("spectrogram_extractor.", "logmel_extractor.")

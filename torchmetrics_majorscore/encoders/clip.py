@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders.base import in_micro_batches, load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import in_micro_batches, load_or_seed, load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.clip_network import TextTower, build_vit_b_32
 from torchmetrics_majorscore.encoders.handle import state_digest
@@ -206,13 +206,13 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], tokens: Tensor, lengths
 def load_network(weights: Weights) -> nn.Module:
     """Build ViT-B/32 and load a checkpoint in open_clip's or Hugging Face's layout."""
     network = build_vit_b_32()
-    if weights.drawn:
-        seed_weights(network)
-    else:
-        tensors = weights.read("clip")
-        tensors = from_hugging_face(tensors) if "logit_scale" in tensors and "visual.proj" not in tensors else tensors
-        load_strictly(network, tensors, weights.path("clip").name)
+    load_or_seed(network, weights, "clip", _load_either)
     return network
+
+
+def _load_either(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
+    tensors = from_hugging_face(tensors) if "logit_scale" in tensors and "visual.proj" not in tensors else tensors
+    load_strictly(network, tensors, what)
 
 
 def load(weights: Weights, pool: Pool) -> CLIP:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders import clap, clip
-from torchmetrics_majorscore.encoders.base import clean_build, load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import clean_build, load_or_seed
 from torchmetrics_majorscore.encoders.checkpoints import Weights, find_weights
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.table import Pool
@@ -101,10 +101,7 @@ class CMCR(nn.Module):
 def load_heads(weights: Weights) -> Heads:
     """Build the heads and load ``clap_clip.pt``."""
     heads = Heads()
-    if weights.drawn:
-        seed_weights(heads)
-    else:
-        load_strictly(heads, weights.read("heads"), weights.path("heads").name)
+    load_or_seed(heads, weights, "heads")
     return heads
 
 

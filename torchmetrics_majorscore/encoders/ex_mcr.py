@@ -9,7 +9,7 @@ is not here.
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders import clap, clip
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import load_or_seed
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.cmcr import CMCR, Head
 from torchmetrics_majorscore.encoders.handle import state_digest
@@ -38,10 +38,7 @@ class LeafHead(nn.Module):
 def load_head(weights: Weights) -> LeafHead:
     """Build the head of sounds and load ``ex_clap.pt``."""
     head = LeafHead()
-    if weights.drawn:
-        seed_weights(head)
-    else:
-        load_strictly(head, weights.read("ex-head"), weights.path("ex-head").name)
+    load_or_seed(head, weights, "ex-head")
     return head
 
 

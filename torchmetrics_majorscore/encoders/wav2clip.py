@@ -7,14 +7,13 @@ Source: Wu et al., "Wav2CLIP: Learning Robust Audio Representations From CLIP", 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d, normalize, pad, relu
 
 from torchmetrics_majorscore.encoders import clip
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import load_or_seed, load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
 from torchmetrics_majorscore.encoders.precision import Tower
@@ -160,16 +159,14 @@ class Wav2CLIP(nn.Module):
 def load_tower(weights: Weights) -> SoundTower:
     """Build the tower of sounds and load ``Wav2CLIP.pt``."""
     tower = SoundTower()
-    if weights.drawn:
-        seed_weights(tower.network)
-    else:
-        tensors: dict[str, Any] = {
-            name: tensor
-            for name, tensor in weights.read("wav2clip").items()
-            if name.startswith(PARTS) and name != WINDOW  # nothing is learned in
-        }
-        load_strictly(tower.network, tensors, weights.path("wav2clip").name)
+    load_or_seed(tower.network, weights, "wav2clip", _load_parts)
     return tower
+
+
+def _load_parts(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
+    # Nothing is learned in the window.
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(PARTS) and name != WINDOW}
+    load_strictly(network, own, what)
 
 
 def load(weights: Weights, pool: Pool) -> Wav2CLIP:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchmetrics_majorscore.encoders.base import load_strictly, seed_weights
+from torchmetrics_majorscore.encoders.base import load_or_seed, load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.handle import state_digest
 
@@ -25,8 +25,5 @@ def fill(network: Any, weights: Weights, name: str, load: Load = load_strictly) 
         ValueError: the checkpoint has other tensors.
         FileNotFoundError: there is no checkpoint.
     """
-    if weights.drawn:
-        seed_weights(network)
-    else:
-        load(network, weights.read(name), weights.path(name).name)
+    load_or_seed(network, weights, name, load)
     network.name = f"{name}{'-seeded' if weights.seeded else ''}@{state_digest(network)}"
