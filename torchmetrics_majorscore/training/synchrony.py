@@ -16,6 +16,7 @@ from torchmetrics_majorscore.encoders.base import clean_build
 from torchmetrics_majorscore.encoders.checkpoints import write_tensors
 from torchmetrics_majorscore.encoders.resample import resample
 from torchmetrics_majorscore.networks.sync_tiny import BANDS, FPS, PER_FRAME, SAMPLE_RATE, USUAL, SyncTiny, shrink
+from torchmetrics_majorscore.training.descent import descend
 from torchmetrics_majorscore.training.towers import training_scenes
 from torchmetrics_majorscore.training.world.scene import SECONDS, Scene
 from torchmetrics_majorscore.training.world.sight import render_frames
@@ -81,23 +82,24 @@ def fit(network: SyncTiny, frames: Tensor, mels: Tensor, options: SyncOptions) -
     """Train the network in place on renders."""
     generator = torch.Generator().manual_seed(options.seed)
     parameters = network.requires_grad_(True).train().parameters()
-    optimizer = torch.optim.AdamW(parameters, options.learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.steps, pct_start=0.1)
     most = round(SECONDS * FPS) - options.window
-    with tqdm(range(options.steps), "sync-tiny") as bar:
-        for _ in bar:
-            rows = torch.randperm(len(frames), generator=generator)[: options.batch_size]
-            lags = draw_lags(options.batch_size, most, generator)
-            pictures, sounds = crop(frames[rows], mels[rows].float(), lags, options.window, generator)
-            seen = network.see(vary(pictures, generator))
-            heard = network.hear(disturb(sounds, options.noise, generator))
-            logits = network.lags(seen, heard, most)
-            loss = cross_entropy(logits, lags + most)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+
+    def loss_of(_: int) -> Tensor:
+        rows = torch.randperm(len(frames), generator=generator)[: options.batch_size]
+        lags = draw_lags(options.batch_size, most, generator)
+        pictures, sounds = crop(frames[rows], mels[rows].float(), lags, options.window, generator)
+        seen = network.see(vary(pictures, generator))
+        heard = network.hear(disturb(sounds, options.noise, generator))
+        return cross_entropy(network.lags(seen, heard, most), lags + most)
+
+    descend(
+        parameters,
+        loss_of,
+        "sync-tiny",
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        weight_decay=0.05,
+    )
     network.eval().requires_grad_(False)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from torchmetrics_majorscore.encoders.clip import FrameOptions
 from torchmetrics_majorscore.encoders.mel import LogMel, MelOptions
 from torchmetrics_majorscore.encoders.resize import prepare_frames
+from torchmetrics_majorscore.training.descent import descend
 from torchmetrics_majorscore.training.info_nce import info_nce
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import SECONDS, Scene, draw_scenes, unseen
@@ -143,17 +144,18 @@ def train_towers(
         seed: of the batches.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.steps, pct_start=0.1)
-    network.train()
-    with tqdm(range(options.steps), "towers") as bar:
-        for _ in bar:
-            inputs, tokens = samples.batch(generator)
-            left, right = normalize(encode(inputs), dim=-1), normalize(encode_text(tokens), dim=-1)
-            loss = info_nce(left, right, 1.0 / options.scale)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+
+    def loss_of(_: int) -> Tensor:
+        inputs, tokens = samples.batch(generator)
+        left, right = normalize(encode(inputs), dim=-1), normalize(encode_text(tokens), dim=-1)
+        return info_nce(left, right, 1.0 / options.scale)
+
+    descend(
+        network.train().parameters(),
+        loss_of,
+        "towers",
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+    )
     network.eval()

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from torchmetrics_majorscore.encoders.base import clean_build
 from torchmetrics_majorscore.encoders.motion import MotionNetwork, MotionOptions
+from torchmetrics_majorscore.training.descent import descend
 from torchmetrics_majorscore.training.world.scene import KINDS, PLACES, SIZES, TEMPI, Scene, draw_scenes, unseen
 from torchmetrics_majorscore.training.world.sight import render_frames
 
@@ -65,23 +66,27 @@ def _fit(
     generator = torch.Generator().manual_seed(options.seed)
     steps = options.epochs * (len(videos) // options.batch_size)
     learned = [*network.parameters(), *classifier.parameters()]
-    optimizer = torch.optim.AdamW(learned, options.learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps, pct_start=0.1)
     widths = [len(values) for values in ATTRIBUTES.values()]
-    with tqdm(range(steps), "video network") as bar:
-        for step in bar:
-            if step % (len(videos) // options.batch_size) == 0:
-                order = torch.randperm(len(videos), generator=generator)
-            chosen, order = order[: options.batch_size], order[options.batch_size :]
-            first = int(torch.randint(videos.shape[1] - options.frames + 1, (), generator=generator))
-            logits = classifier(network(videos[chosen, first : first + options.frames].float() / 255.0))
-            parts = zip(logits.split(widths, dim=-1), classes[chosen].unbind(dim=-1), strict=True)
-            loss = torch.stack([cross_entropy(part, own) for part, own in parts]).sum()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    order = torch.empty(0, dtype=torch.int64)
+
+    def loss_of(step: int) -> Tensor:
+        nonlocal order
+        if step % (len(videos) // options.batch_size) == 0:
+            order = torch.randperm(len(videos), generator=generator)
+        chosen, order = order[: options.batch_size], order[options.batch_size :]
+        first = int(torch.randint(videos.shape[1] - options.frames + 1, (), generator=generator))
+        logits = classifier(network(videos[chosen, first : first + options.frames].float() / 255.0))
+        parts = zip(logits.split(widths, dim=-1), classes[chosen].unbind(dim=-1), strict=True)
+        return torch.stack([cross_entropy(part, own) for part, own in parts]).sum()
+
+    descend(
+        learned,
+        loss_of,
+        "video network",
+        steps=steps,
+        learning_rate=options.learning_rate,
+        weight_decay=0.05,
+    )
 
 
 def render_videos(scenes: list[Scene], options: MotionOptions) -> Tensor:

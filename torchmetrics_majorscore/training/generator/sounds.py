@@ -12,6 +12,7 @@ from tqdm import tqdm
 from torchmetrics_majorscore.encoders.base import clean_build, load_strictly
 from torchmetrics_majorscore.encoders.checkpoints import read_tensors, write_tensors
 from torchmetrics_majorscore.encoders.handle import state_digest
+from torchmetrics_majorscore.training.descent import descend
 from torchmetrics_majorscore.training.generator.autoencoder import STRIDE, Autoencoder, surprise
 from torchmetrics_majorscore.training.generator.vocoder import HOP, SAMPLE_RATE, Vocoder
 from torchmetrics_majorscore.training.towers import training_scenes
@@ -130,23 +131,24 @@ def _fit(
     options: SoundOptions,
 ) -> None:
     generator = torch.Generator().manual_seed(options.seed)
-    optimizer = torch.optim.AdamW(autoencoder.parameters(), options.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps, pct_start=0.1)
-    with tqdm(range(steps), "autoencoder") as bar:
-        for _ in bar:
-            start = int(torch.randint(mels.shape[-1] - options.window + 1, (), generator=generator))
-            rows = torch.randperm(len(mels), generator=generator)[: options.batch_size]
-            batch = mels[rows, :, start : start + options.window].float()
-            mean, deviation = autoencoder.encode(batch)
-            drawn = mean + deviation * torch.randn(mean.shape, generator=generator)
-            loss = error(batch, drawn)
-            total = loss + options.divergence * divergence(mean, deviation)
-            optimizer.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+
+    def loss_of(_: int) -> Tensor:
+        start = int(torch.randint(mels.shape[-1] - options.window + 1, (), generator=generator))
+        rows = torch.randperm(len(mels), generator=generator)[: options.batch_size]
+        batch = mels[rows, :, start : start + options.window].float()
+        mean, deviation = autoencoder.encode(batch)
+        drawn = mean + deviation * torch.randn(mean.shape, generator=generator)
+        return error(batch, drawn) + options.divergence * divergence(mean, deviation)
+
+    descend(
+        autoencoder.parameters(),
+        loss_of,
+        "autoencoder",
+        steps=steps,
+        learning_rate=options.learning_rate,
+        weight_decay=0.01,
+        clip=1.0,
+    )
 
 
 def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
