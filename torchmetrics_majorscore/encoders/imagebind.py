@@ -7,21 +7,17 @@ or clips of a sample.
 Source: Girdhar et al., "ImageBind: One Embedding Space To Bind Them All", CVPR 2023.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize, pad
+from torch.nn.functional import interpolate, pad
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches
-from torchmetrics_majorscore.encoders.clip import FrameOptions, remark_cut
-from torchmetrics_majorscore.encoders.handle import state_digest
-from torchmetrics_majorscore.encoders.kaldi import RATE, WINDOW, kaldi_filters, kaldi_log_mel
-from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
+from torchmetrics_majorscore.encoders.brought import BroughtModule
+from torchmetrics_majorscore.encoders.kaldi import RATE, WINDOW, kaldi_log_mel
 
 SIZE = 224
 CLIPS = 3
@@ -32,7 +28,7 @@ MEAN, SCALE = -4.268, 9.138
 TEXTS_PER_CALL = 4
 
 
-class ImageBind(nn.Module):
+class ImageBind(BroughtModule):
     """A joint encoder of video, text and audio.
 
     Args:
@@ -42,21 +38,9 @@ class ImageBind(nn.Module):
     """
 
     modalities = ("video", "text", "audio")
-    sample_rate = RATE
-    window: Tensor
-    bands: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self.name = f"imagebind@{state_digest(self.module)}"
-        self.tokenizer = Tokenizer()  # CLIP's
-        for name, tensor in zip(("window", "bands"), kaldi_filters(BANDS), strict=True):
-            self.register_buffer(name, tensor, persistent=False)
-        for name, values in (("mean", FrameOptions.mean), ("std", FrameOptions.std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        super().__init__(module, "imagebind", BANDS)
 
     def encode_video(self, batch: Sequence[Tensor]) -> Tensor:
         """Encode frames of which every second one is seen, from the second on; of a shorter video the first.
@@ -68,7 +52,7 @@ class ImageBind(nn.Module):
             Unit-norm embeddings, float32, (B, D).
         """
         clips = [self.video_clips(frames[1::2] if len(frames) > 1 else frames) for frames in batch]
-        return torch.cat([self._run("vision", each[None]) for each in clips])
+        return torch.cat([self.run("vision", each[None]) for each in clips])
 
     def encode_text(self, batch: Sequence[str]) -> Tensor:
         """Encode captions, as they are.
@@ -79,8 +63,7 @@ class ImageBind(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        tokens = self.tokenizer(list(batch)).to(self.window.device)
-        return in_micro_batches(lambda rows: self._run("text", rows), tokens, TEXTS_PER_CALL)
+        return in_micro_batches(lambda rows: self.run("text", rows), self.tokens(batch), TEXTS_PER_CALL)
 
     def encode_audio(self, batch: Sequence[Tensor]) -> Tensor:
         """Encode sounds; of each three clips of 2 s, at the start, in the middle and at the end, are heard.
@@ -91,11 +74,7 @@ class ImageBind(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        return torch.cat([self._run("audio", self.audio_clips(waveform)[None]) for waveform in batch])
-
-    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
-        """Say which captions are longer than the text tower reads."""
-        return remark_cut(self.tokenizer, batch)
+        return torch.cat([self.run("audio", self.audio_clips(waveform)[None]) for waveform in batch])
 
     def video_clips(self, frames: Tensor) -> Tensor:
         """Prepare frames (T, 3, H, W), uint8 RGB, all of which are seen: (3 * (T - 1), 3, 2, 224, 224).
@@ -130,10 +109,6 @@ class ImageBind(nn.Module):
             mel = kaldi_log_mel(clip, self.window, self.bands).T[:, :FRAMES]
             clips.append((pad(mel, (0, FRAMES - mel.shape[1])) - MEAN) / SCALE)
         return torch.stack(clips)[:, None]
-
-    def _run(self, modality: str, prepared: Tensor) -> Tensor:
-        embedded: Any = self.module({modality: prepared})[modality]
-        return normalize(embedded.float(), dim=-1)
 
 
 def _resize(frames: Tensor) -> Tensor:

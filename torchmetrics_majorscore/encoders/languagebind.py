@@ -8,20 +8,17 @@ Source: Zhu et al., "LanguageBind: Extending Video-Language Pretraining to N-mod
 Alignment", ICLR 2024.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize, pad
+from torch.nn.functional import interpolate, pad
 
 from torchmetrics_majorscore.encoders.base import in_micro_batches
-from torchmetrics_majorscore.encoders.clip import FrameOptions, remark_cut
-from torchmetrics_majorscore.encoders.handle import state_digest
-from torchmetrics_majorscore.encoders.kaldi import RATE, WINDOW, kaldi_filters, kaldi_log_mel
-from torchmetrics_majorscore.encoders.tokenizer import Tokenizer
+from torchmetrics_majorscore.encoders.brought import BroughtModule
+from torchmetrics_majorscore.encoders.kaldi import WINDOW, kaldi_log_mel
 
 SIZE = 224
 SEEN = 8  # frames
@@ -33,7 +30,7 @@ KEYS = {"video": "video", "text": "language", "audio": "audio", "image": "image"
 """Modalities to LanguageBind's words for them; its depth and thermal pictures are not here."""
 
 
-class LanguageBind(nn.Module):
+class LanguageBind(BroughtModule):
     """A joint encoder of text and of what the module has of video, audio and image.
 
     Args:
@@ -48,30 +45,19 @@ class LanguageBind(nn.Module):
         ValueError: it has no language, or nothing beside it.
     """
 
-    sample_rate = RATE
     fps = 25.0
     streams = True
-    window: Tensor
-    bands: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
         if not hasattr(module, "modality_encoder"):
             raise TypeError(f"Expected LanguageBind with its modality_encoder, got {type(module).__qualname__}.")
         encoders: Any = module.modality_encoder
         has = set(encoders)
-        self.modalities = tuple(name for name, key in KEYS.items() if key in has)
-        if "text" not in self.modalities or len(self.modalities) < 2:
+        modalities = tuple(name for name, key in KEYS.items() if key in has)
+        if "text" not in modalities or len(modalities) < 2:
             raise ValueError(f"Expected LanguageBind with language and video, audio or image, got {sorted(has)}.")
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self.name = f"languagebind@{state_digest(self.module)}"
-        self.tokenizer = Tokenizer()  # CLIP's
-        for name, tensor in zip(("window", "bands"), kaldi_filters(BANDS), strict=True):
-            self.register_buffer(name, tensor, persistent=False)
-        for name, values in (("mean", FrameOptions.mean), ("std", FrameOptions.std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        super().__init__(module, "languagebind", BANDS)
+        self.modalities = modalities
 
     def encode_video(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode videos.
@@ -97,8 +83,7 @@ class LanguageBind(nn.Module):
         Returns:
             Unit-norm embeddings, float32, (B, D).
         """
-        tokens = self.tokenizer(list(batch)).to(self.window.device)
-        return in_micro_batches(self._texts, tokens, TEXTS_PER_CALL)
+        return in_micro_batches(self._texts, self.tokens(batch), TEXTS_PER_CALL)
 
     def encode_audio(self, batch: Sequence[Tensor | Iterable[Tensor]]) -> Tensor:
         """Encode sounds.
@@ -111,10 +96,6 @@ class LanguageBind(nn.Module):
         """
         whole = (wave if isinstance(wave, Tensor) else torch.cat(list(wave)) for wave in batch)
         return torch.cat([self._run("audio", self.mels(wave)[None]) for wave in whole])
-
-    def remark_text(self, batch: Sequence[str]) -> dict[int, str]:
-        """Say which captions are longer than the text tower reads."""
-        return remark_cut(self.tokenizer, batch)
 
     def video_pixels(self, video: Tensor | Iterable[Tensor]) -> Tensor:
         """Prepare the frames that are seen of a video: (3, 8, 224, 224)."""
@@ -151,14 +132,11 @@ class LanguageBind(nn.Module):
     def _texts(self, tokens: Tensor) -> Tensor:
         ends = tokens.argmax(dim=-1, keepdim=True)  # the end token has the largest number
         mask = torch.arange(tokens.shape[1], device=tokens.device) <= ends
-        return self._normalised("language", {"input_ids": tokens, "attention_mask": mask.long()})
+        return self.run("language", {"input_ids": tokens, "attention_mask": mask.long()})
 
     def _run(self, modality: str, prepared: Tensor) -> Tensor:
-        return self._normalised(modality, {"pixel_values": prepared})
-
-    def _normalised(self, key: str, given: dict[str, Tensor]) -> Tensor:
-        embedded: Any = self.module({key: given})[key]  # scaled by a temperature, but for language
-        return normalize(embedded.float(), dim=-1)
+        # Scaled by a temperature, but for language.
+        return self.run(modality, {"pixel_values": prepared})
 
 
 def _evenly(count: int) -> list[int]:
