@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics_majorscore.cli.ending import DONE, PARTLY
 from torchmetrics_majorscore.cli.files import check_file, check_folder, naming
-from torchmetrics_majorscore.cli.options import ENCODING, PLAIN, SAID, add_encoding, add_pairs, clips, encoding
+from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, add_pairs, clips, encoding, has_baseline
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.media.url import to_place
@@ -55,7 +55,7 @@ def _benchmark(options: argparse.Namespace, out: Output) -> int:
     true = _true_labels(options.labels, ids)
     # That a class has too many clips is known before anything is encoded.
     derange(labels, options.seed, [true.get(clip_id, ()) for clip_id in ids])
-    how = encoding(options, baseline=options.encoder in PLAIN)
+    how = encoding(options, baseline=has_baseline(options.encoder))
     from torchmetrics_majorscore.scoring.embed import embed_clips
     from torchmetrics_majorscore.scoring.encode import EncodeOptions
     from torchmetrics_majorscore.scoring.protocol import Protocol, run_protocol, write_sets

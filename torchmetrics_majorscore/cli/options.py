@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from torchmetrics_majorscore.media import Manifest
 
 DEFAULT = "c-mcr"
-PLAIN = (DEFAULT, "c-mcr-tiny", "ex-mcr", "wav2clip")
-"""Encoders of video, text and audio alone: their clips are listed before torch is loaded."""
 
 ENCODING = {"av": "media", "ftfy": "cmcr", "transformers": "cmcr", "safetensors": "cmcr"}
 """What every command that encodes clips needs, for :func:`.needs_extras`."""
@@ -56,7 +54,7 @@ def clips(options: argparse.Namespace, out: Output) -> "Manifest":
     from torchmetrics_majorscore.media import read_manifest
 
     others: tuple[str, ...] = ()
-    if options.encoder not in PLAIN:
+    if not has_baseline(options.encoder):
         from torchmetrics_majorscore.scoring.read import others_of
 
         others = others_of(joint_encoder(options).modalities)
@@ -65,6 +63,13 @@ def clips(options: argparse.Namespace, out: Output) -> "Manifest":
         out.record(left_out=entries.left_out)
         out.notes(left_out)
     return entries
+
+
+def has_baseline(encoder: object) -> bool:
+    """Tell whether this names an encoder with CLIPCLAP beside it, so one of video, text and audio; torch stays out."""
+    from torchmetrics_majorscore.encoders.table import ENCODERS
+
+    return isinstance(encoder, str) and encoder in ENCODERS and bool(ENCODERS[encoder].baseline)
 
 
 def encoding(options: argparse.Namespace, baseline: bool) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class ClipRows:
         clips = read_ahead(entries, encoder.frame_size, options.workers, 2 * options.batch_size, encoder.wanted)
         encoded = [encoder.encode(batch) for batch in batches(clips, options.batch_size)]
         rows = [row for part in encoded for row in self.scorer.rows(part)]
-        found: dict[str, Any] = {name: _column([row[name] for row in rows]) for name in self.scorer.columns}
+        found: dict[str, Any] = {
+            name: np.array([row[name] for row in rows], dtype=np.float32) for name in self.scorer.columns
+        }
         found["remarks"] = [part.remarks.get(clip_id, "") for part in encoded for clip_id in part.ids]
         found["error"] = [part.errors.get(clip_id, "") for part in encoded for clip_id in part.ids]
         names = dict.fromkeys(name for part in encoded for name in part.vectors) if self.embeddings else ()
@@ -90,10 +92,6 @@ class ClipRows:
                 ]
             )
         return found
-
-
-def _column(values: Sequence[float]) -> Any:
-    return np.array(values, dtype=np.float32)
 
 
 def _kind(column: str, others: Sequence[str]) -> str | None:
