@@ -140,6 +140,25 @@ def test_a_config_is_trained_measured_and_kept(tmp_path, monkeypatch, capsys):
     assert len(calls) == 12  # embeddings are kept
 
 
+def test_an_item_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch):
+    """Also of those that are written twice: the others keep their classes."""
+    small(tmp_path)
+    (tmp_path / "fuse.yaml").write_text(CONFIG + RECIPE)
+    whole = encode([])
+
+    def lossy(encoder, modality, inputs):
+        made, _ = whole(encoder, modality, inputs)
+        lost = [at for at, one in enumerate(inputs) if modality == "audio" and "frog_audio_0" in str(one.path)]
+        made[lost] = float("nan")
+        return made, [f"{inputs[at].path}: Expected at least 1 s of sound, got 0.5 s." for at in lost]
+
+    monkeypatch.setattr(files, "encode_pieces", lossy)
+    with pytest.warns(UserWarning, match=r"Left out of \w+ audio: .*frog_audio_0\.bin: Expected at least 1 s") as said:
+        found, _, _ = fuse_files(tmp_path / "fuse.yaml", progress=False)
+    assert len(said) == 1
+    assert found.tables["Table V"].notna().any(axis=None)
+
+
 def test_stopping_on_the_test_is_flagged(tmp_path, monkeypatch, capsys):
     small(tmp_path)
     (tmp_path / "fuse.yaml").write_text(CONFIG + RECIPE.replace("dim: 8", "dim: 8, stop_on: test"))

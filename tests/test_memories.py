@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from torchmetrics_majorscore.encoders.checkpoints import Weights
 from torchmetrics_majorscore.encoders.table import ENCODERS, NamedEncoder
 from torchmetrics_majorscore.media.decoding import Decoding
 from torchmetrics_majorscore.training.config import read_config
-from torchmetrics_majorscore.training.memories import connect
+from torchmetrics_majorscore.training.memories import connect, encode_pieces
 
 CLIPS = Path(__file__).parents[1] / "docs/clips"
 RECIPE = {"steps": 2, "batch_size": 4, "hidden": 8, "dim": 4}
@@ -189,13 +190,29 @@ def test_an_unreadable_file_is_named_and_the_rest_goes_on(tmp_path, project, enc
         assert len(named) == 2
         assert re.match(r"Left out of the image embeddings: .*broken\.jpg", named[0])
         assert re.match(r"Left out of the audio embeddings: .*loud\.wav, got a peak of 4\d{3}\.", named[1])
-    assert len(rows(tmp_path, "image")) == len(rows(tmp_path, "audio")) == 3
+    for name in ("image", "audio"):
+        assert rows(tmp_path, name).isnan().all(dim=-1).tolist().count(True) == 1
+        assert len(rows(tmp_path, name)) == 4
     assert len(encoders["clap"].of("audio")) == 3
     shutil.rmtree(tmp_path / "pictures")
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/broken.jpg").write_bytes(b"no picture")
     with pytest.warns(UserWarning, match="broken"), pytest.raises(ValueError, match="image embeddings, got none of 1"):
         run(tmp_path, project)
+
+
+def test_what_an_encoder_refuses_is_named_and_the_rest_goes_on():
+    """A reason of an encoder names no file; the others of its batch keep their rows."""
+
+    def encode(batch):
+        if any(len(text) < 3 for text in batch):
+            raise ValueError("Expected at least 3 letters.")
+        return torch.tensor([[float(len(text))] for text in batch])
+
+    encoder = SimpleNamespace(fps=1.0, modalities=("text",), encode=lambda modality, batch, device: encode(batch))
+    made, left_out = encode_pieces(encoder, "text", ["a dog", "x", "a tone"])
+    assert made.nan_to_num(-1.0).tolist() == [[5.0], [-1.0], [6.0]]
+    assert left_out == ["'x': Expected at least 3 letters."]
 
 
 BAD = {

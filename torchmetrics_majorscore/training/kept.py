@@ -18,7 +18,7 @@ def kept_rows(
         path: of the safetensors file.
         key: digest of all that the rows depend on; with another one in the file they are computed again.
         encoder: its name with the digest of its weights, kept beside the rows.
-        compute: gives the rows (N, D), and why inputs were left out. Without rows nothing is kept.
+        compute: gives the rows (N, D), NaN for inputs that were left out, and why; if all were, nothing is kept.
 
     Returns:
         What ``compute`` gives or gave.
@@ -27,7 +27,7 @@ def kept_rows(
     if known is not None:
         return known
     rows, left_out = compute()
-    if len(rows):
+    if not rows.isnan().all():
         write_tensors(path, {"rows": rows}, {"key": key, "encoder": encoder, "left_out": json.dumps(left_out)})
     return rows, left_out
 

@@ -8,6 +8,7 @@ only trains, and what belongs to a changed encoder or input is encoded again.
 import dataclasses
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,7 @@ def _embed(config: Config, name: str, encoder: SharedEncoder, modality: str, inp
     rows, left_out = kept_rows(path, key, encoder.name, lambda: encode_pieces(encoder, modality, inputs))
     for reason in left_out:
         warnings.warn(f"Left out of the {name} embeddings: {reason}", stacklevel=2)
+    rows = rows[~rows.isnan().any(dim=-1)]
     if len(rows) == 0:
         raise ValueError(f"Expected something to read for the {name} embeddings, got none of {len(inputs)} files.")
     return rows
@@ -98,7 +100,7 @@ def rows_key(encoder: SharedEncoder, modality: str, inputs: Sequence[str | Piece
 
 
 def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) -> tuple[Tensor, list[str]]:
-    """Encode inputs in batches; returns the rows of those that can be read, and why the others cannot.
+    """Encode inputs in batches: a row for each, NaN for those that cannot be read, and why they cannot.
 
     A picture is a video of one frame to an encoder that has no images.
     """
@@ -108,24 +110,45 @@ def encode_pieces(encoder: SharedEncoder, modality: str, inputs: Sequence[Any]) 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     readers: dict[str, Callable[[Any], Any]] = {"image": _read_picture, "audio": _read_sound}
     readers |= {"video": partial(_read_pictures, fps=encoder.fps)}
-    read = readers.get(modality, lambda text: text)
-    rows, left_out = [torch.empty(0)], []
+    read, encode = readers.get(modality, lambda text: text), partial(_encode, encoder, modality, device)
+    rows: list[Tensor | Exception] = []
     size = BATCH[modality]
     with ThreadPoolExecutor(WORKERS) as workers, tqdm(total=len(inputs), desc=modality) as bar:
         for first in range(0, len(inputs), size):
             samples: list[Any] = list(workers.map(read, inputs[first : first + size]))
-            left_out += [str(sample) for sample in samples if isinstance(sample, Exception)]
-            batch = [sample for sample in samples if not isinstance(sample, Exception)]
-            if modality in ("video", "image"):
-                batch = [frames.to(device) for frames in batch]
-            if modality == "audio":
-                batch = [resample(mono.to(device), rate, encoder.sample_rate) for mono, rate in batch]
-            if batch and modality == "image" and modality not in encoder.modalities:
-                rows.append(encoder.encode("video", [picture[None] for picture in batch], device).cpu())
-            elif batch:
-                rows.append(encoder.encode(modality, batch, device).cpu())
+            rows += _of_each(encode, samples)
             bar.update(len(samples))
-    return torch.cat(rows[1:] or rows), left_out
+    left_out = [_named(error, one) for error, one in zip(rows, inputs, strict=True) if isinstance(error, Exception)]
+    made = [row for row in rows if not isinstance(row, Exception)]
+    missing = torch.full((len(made[0]) if made else 1,), math.nan)
+    every = [missing if isinstance(row, Exception) else row for row in rows]
+    return torch.stack(every) if every else torch.empty(0, 1), left_out
+
+
+def _encode(encoder: SharedEncoder, modality: str, device: torch.device, batch: Sequence[Any]) -> Tensor:
+    """Encode samples that were read."""
+    if modality == "audio":
+        batch = [resample(mono.to(device), rate, encoder.sample_rate) for mono, rate in batch]
+    if modality in ("video", "image"):
+        batch = [pictures.to(device) for pictures in batch]
+    if modality == "image" and modality not in encoder.modalities:
+        modality, batch = "video", [picture[None] for picture in batch]
+    return encoder.encode(modality, batch, device).cpu()
+
+
+def _of_each(encode: Callable[[Sequence[Any]], Tensor], samples: Sequence[Any]) -> list[Tensor | Exception]:
+    """Encode samples, each by itself where the encoder refuses them together; one that is refused stays an error."""
+    read = [sample for sample in samples if not isinstance(sample, Exception)]
+    try:
+        made = iter(encode(read).unbind() if read else ())
+    except ValueError as error:
+        return [error] if len(samples) == 1 else [row for one in samples for row in _of_each(encode, [one])]
+    return [sample if isinstance(sample, Exception) else next(made) for sample in samples]
+
+
+def _named(error: Exception, one: str | Piece) -> str:
+    name = repr(one) if isinstance(one, str) else str(one.path)
+    return str(error) if name in str(error) else f"{name}: {error}"
 
 
 def _read_pictures(piece: Piece, fps: float) -> Tensor | Exception:

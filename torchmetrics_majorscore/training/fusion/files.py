@@ -127,15 +127,14 @@ def _encode(
     inputs: list[Any] = [i.content if isinstance(i.content, str) else Piece(i.content, 0.0, None) for i in own]
     known = list(dict.fromkeys(inputs))
     places = {piece: place for place, piece in enumerate(known)}
-    kept, labels = [places[piece] for piece in inputs], [item.label for item in own]
     path = output / "embeddings" / f"{split}_{name}.safetensors"
     key = rows_key(backbone, name, known)
     rows, left_out = kept_rows(path, key, backbone.name, lambda: encode_pieces(backbone, name, known))
-    if left_out:
-        for reason in left_out:
-            warnings.warn(f"Left out of {split} {name}: {reason}", stacklevel=2)
-        raise ValueError(f"Expected every {name} of the manifest to be readable, got {left_out[0]}")
-    return rows[kept] if kept else rows, labels
+    for reason in left_out:
+        warnings.warn(f"Left out of {split} {name}: {reason}", stacklevel=2)
+    there = ~rows.isnan().any(dim=-1)
+    kept = [(places[piece], item.label) for piece, item in zip(inputs, own, strict=True) if there[places[piece]]]
+    return rows[[place for place, _ in kept]], [label for _, label in kept]
 
 
 def _numbered(rows: Mapping[str, torch.Tensor], labels: Mapping[str, Sequence[str]], split: str) -> Items:
