@@ -50,7 +50,8 @@ class FrameScores(GivenMetric):
     def __init__(self, encoder: Encoder = "c-mcr", **options: Unpack[MetricOptions]) -> None:
         kwargs: dict[str, Any] = dict(options)
         self.fps: float | None = MODALITIES["video"].check_rate(kwargs.pop("fps", None))
-        super().__init__(COLUMNS, network=load_encoder(encoder), **kwargs)
+        given: Any = load_encoder(encoder)
+        super().__init__(COLUMNS, network=given, **kwargs)
 
     def _take_raw(self, network: Any, sample_rate: Any, conditions: Conditions | None) -> Any:
         return Seconds(network, sample_rate, self.fps, conditions)

@@ -99,10 +99,10 @@ class Seconds:
         if videos is None and (self.conditions is None or ids is None):
             raise ValueError("Expected video, or cache_conditions and ids that were given with theirs, got neither.")
         if self.conditions is None:
-            return [None if video is None else self.encode("video", _single(video), device) for video in videos]
+            return [None if video is None else self.encode("video", single_frames(video), device) for video in videos]
 
         def run(items: list[Tensor]) -> list[Tensor]:
-            made = [self.encode("video", _single(video), device) for video in items]
+            made = [self.encode("video", single_frames(video), device) for video in items]
             return [torch.cat([seen.new_tensor([seen.shape[1]]), seen.flatten()]) for seen in made]
 
         slot = f"video at {self.rates['video']} fps@{self.rates['video']}"
@@ -152,7 +152,7 @@ class Seconds:
         return torch.cat([self.network.encode(modality, part, device) for part in parts])
 
 
-def _single(frames: Tensor) -> list[Tensor]:
+def single_frames(frames: Tensor) -> list[Tensor]:
     """Give a video of one frame for each frame."""
     return [frame[None] for frame in frames]
 
