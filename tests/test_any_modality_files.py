@@ -17,7 +17,7 @@ from vectors import random
 pd = pytest.importorskip("pandas")
 Picture = pytest.importorskip("PIL.Image")
 from safetensors.numpy import save_file  # noqa: E402
-from test_modalities import FIVE, Senses  # noqa: E402
+from test_modalities import SIX, Senses  # noqa: E402
 
 from torchmetrics_majorscore import MAJORScore  # noqa: E402
 from torchmetrics_majorscore.media import Entry, read_clip, read_manifest  # noqa: E402
@@ -43,12 +43,14 @@ def broken():
 ready = Named()
 nothing = 3
 """
+OTHERS = {"image", "depth", "imu"}
+"""Modalities with files of their own."""
 IDS = [f"c{number}" for number in range(8)]
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """Eight clips of two classes, each with five modalities."""
+    """Eight clips of two classes, each with six modalities."""
     folder = tmp_path_factory.mktemp("clips")
     for number, name in enumerate(IDS):
         shade = np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -57,11 +59,12 @@ def clips(tmp_path_factory):
         write_sound(folder / f"{name}.wav", "pcm_s16le", samples, 8000)
         Picture.fromarray(shade[:, ::-1] // (number + 1)).save(folder / f"{name}.png")
         np.save(folder / f"{name}.npy", random(1, 5 + number, 4, seed=number).numpy())
+        np.save(folder / f"{name}.imu.npy", random(9 - number, 6, seed=number).numpy())
     with (folder / "m.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["id", "video", "image", "text", "audio", "Depth", "class", "notes"])
+        rows.writerow(["id", "video", "image", "text", "audio", "Depth", "imu", "class", "notes"])
         for number, name in enumerate(IDS):
-            files = [f"{name}.{suffix}" for suffix in ("mp4", "png", "wav", "npy")]
+            files = [f"{name}.{suffix}" for suffix in ("mp4", "png", "wav", "npy", "imu.npy")]
             rows.writerow([name, *files[:2], f"{'a' * (number + 1)} caption", *files[2:], f"kind {number % 2}", "x"])
     (folder / "m.csv").write_text((folder / "m.csv").read_text().replace("Depth", "depth"))
     return folder
@@ -92,6 +95,7 @@ def by_metric(clips, modalities):
         one = {"video": clip.frames, "audio": clip.waveform, "text": table(clips / "m.csv")[name]["text"]}
         one["image"] = torch.from_numpy(np.array(Picture.open(clips / f"{name}.png"))).permute(2, 0, 1)
         one["depth"] = torch.from_numpy(np.load(clips / f"{name}.npy"))
+        one["imu"] = torch.from_numpy(np.load(clips / f"{name}.imu.npy"))
         for modality in modalities:
             inputs[modality].append(one[modality])
     metric = MAJORScore(encoder=Senses(modalities), pairs="all", sample_rate=8000, fps=1)
@@ -101,11 +105,11 @@ def by_metric(clips, modalities):
     return {pair: values[order].numpy() for pair, values in pairs}
 
 
-SETS = [FIVE, ("video", "image", "text", "audio"), ("image", "depth", "audio"), ("image", "text")]
+SETS = [SIX, SIX[:5], ("video", "image", "text", "audio"), ("image", "depth", "audio"), ("image", "text")]
 
 
 @pytest.mark.parametrize("modalities", SETS, ids="-".join)
-def test_every_command(modalities, clips, module, capsys):
+def test_every_command(modalities, clips, module, capsys, tmp_path):
     """From a manifest to scores, sets, a comparison, a ranking, a refined manifest and a page."""
     mine = f"{module(modalities)}:Named"
     pairs = list(combinations(modalities, 2))
@@ -146,9 +150,9 @@ def test_every_command(modalities, clips, module, capsys):
     code, output, _ = run(capsys, "filter", clips / "m.csv", "s.csv", "--quantile", 0.25, "-o", ".")
     assert code == 0
     assert "kept 6" in output
-    kept = read_manifest("m.kept.csv", clips, others=[name for name in modalities if name in ("image", "depth")])
+    kept = read_manifest("m.kept.csv", clips, others=[name for name in modalities if name in OTHERS])
     assert len(kept) == 6
-    assert set(kept[0].files) == set(modalities) & {"image", "depth"}
+    assert set(kept[0].files) == set(modalities) & OTHERS
 
     page = ("report", "sets/consistent.csv", "--mispaired", "sets/mispaired.csv", "--manifest", clips / "m.csv")
     assert run(capsys, *page, "-o", "page.html")[0] == 0
@@ -159,6 +163,16 @@ def test_every_command(modalities, clips, module, capsys):
     assert planes == list(range(1, len(chosen)))
     assert "data:video/mp4" in text
     assert ("FairScore" in text) == (len(pairs) > 1)
+
+    if "video" in modalities and len(modalities) > 4:
+        labels = tmp_path / "labels.txt"
+        labels.write_text("a bell\na drum\n")
+        more = ("--frames", 4, "--labels", labels, "--json", "-o", "evaluation.csv")
+        code, output, _ = run(capsys, "evaluate", clips / "m.csv", *how, *more)
+        found = json.loads(output)["columns"]
+        assert code == 0
+        assert [found[column]["value"] for column in columns] == pytest.approx(frame[columns].mean().to_list())
+        assert found["avhscore"]["n"] == 8
 
 
 def test_a_tar_gives_the_values_of_a_manifest(clips, module, capsys, tmp_path):

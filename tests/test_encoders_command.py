@@ -1,6 +1,8 @@
 """The command ``encoders``: what is known of every name, and what of its files is here."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ pytest.importorskip("pandas")
 
 from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders.public import CHECKPOINTS
-from torchmetrics_majorscore.encoders.table import ADAPTERS, BACKBONES, ENCODERS
+from torchmetrics_majorscore.encoders.table import ADAPTERS, BACKBONES, ENCODERS, FAMILIES
 from torchmetrics_majorscore.networks.table import NETWORKS, SYNC
 
 
@@ -47,6 +49,31 @@ def test_the_table_has_every_name(capsys):
     }  # fmt: skip
     assert main(["encoders"]) == 0
     assert "| c-mcr | video, text, audio | 512 | 2473 | MIT, CC0-1.0, CC-BY-4.0 | no |" in capsys.readouterr().out
+
+
+def page_rows(page, header):
+    """Give the table of a page that begins so: name to cells, of a row that has several names each."""
+    text = Path(__file__).parent.parent.joinpath("docs", page).read_text(encoding="utf-8")
+    (table,) = re.findall(rf"(?m)^\| {header} .*\n\|[-|]+\n((?:\|.*\n)+)", text)
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    return {name: cells for names, *cells in rows for name in re.findall("`([^`]+)`", names)}
+
+
+def test_the_pages_have_the_rows_of_the_command(capsys):
+    found = said(capsys, "encoders")
+    rows = page_rows("encoders.md", r"name \| modalities")
+    families = {name.partition(":")[0] for name in list(rows) if ":" in name and rows.pop(name)}
+    assert families == set(FAMILIES)
+    assert rows.keys() == {row["name"] for row in found["encoders"]}
+    for row in found["encoders"]:
+        modalities, dimension, _, weights = rows[row["name"]]
+        assert (modalities, dimension) == (row["modalities"], str(row["dimension"] or "its own")), row["name"]
+        entry = ENCODERS.get(row["name"])
+        public = entry and not entry.bundle and entry.dimension
+        assert re.findall(r"^(\d) file", weights) == ([str(len(entry.files))] if public else []), row["name"]
+    rows = page_rows("late_fusion.md", r"name \| modality")
+    backbones = {row["name"]: [row["modalities"], str(row["dimension"])] for row in found["backbones of late fusion"]}
+    assert {name: [cells[0], cells[2]] for name, cells in rows.items()} == backbones
 
 
 def test_dimensions_are_those_of_the_embeddings():

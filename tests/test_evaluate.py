@@ -18,7 +18,7 @@ from commands import run  # noqa: E402
 from test_watching import Counting  # noqa: E402
 from vectors import random  # noqa: E402
 
-from torchmetrics_majorscore import DeSync, OnsetScores, load_encoder  # noqa: E402
+from torchmetrics_majorscore import DeSync, FrameScores, OnsetScores, load_encoder  # noqa: E402
 from torchmetrics_majorscore.encoders.resize import prepare_frames  # noqa: E402
 from torchmetrics_majorscore.functional import frechet_distance, inception_score, kl_divergence  # noqa: E402
 from torchmetrics_majorscore.media import read_clip, read_frames, read_manifest  # noqa: E402
@@ -214,6 +214,50 @@ def test_desync_is_that_of_the_metric_and_pictures_are_seen_once(world, tmp_path
     assert "sync:" not in found.columns["fairscore"].signature
     assert repr(evaluate_clips(generated, real, tmp_path / "b.csv", chosen).columns) == repr(found.columns)
     assert network.seen == seen
+
+
+def test_frame_scores_are_those_of_the_metric_and_compare_takes_them(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clips = read_manifest(world / "real" / "manifest.csv")[:3]
+    short, sound = tmp_path / "short.mp4", world / "generated" / "stranger.wav"
+    write_mp4(
+        short, read_frames(clips[2].video, fps=4)[:6], 4, mix(read_clip(clips[2].video).waveform)[:72_000], 48_000
+    )
+    videos = {"a": clips[0].video, "b": clips[1].video, "c": short}
+    lines = [*(f"{name},{path},,a bell" for name, path in videos.items()), f"d,,{sound},a bell"]
+    Path("m.csv").write_text("\n".join(["id,video,audio,text", *lines]))
+    encoder = load_encoder("c-mcr-tiny")
+    clap = encoder.on(torch.device("cpu")).clap
+    inner, heard = clap.embed_audio, []
+    monkeypatch.setattr(clap, "embed_audio", lambda batch: heard.extend(map(len, batch)) or inner(batch))
+    options = (*TINY, "--frames", 2, "--json", "--workers", 1)
+    code, output, _ = run(capsys, "evaluate", "m.csv", *options, "-o", "a.csv")
+    assert code == 1
+    # Four whole sounds; windows and seconds of those of 4 s; a second of that of 1.5 s, whose window is all of it.
+    assert len(heard) == 4 + 2 * (5 + 4) + 1
+    columns = json.loads(output)["columns"]
+    metric = FrameScores(encoder, sample_rate=48_000, fps=2, nan_strategy="ignore")
+    for name, place in videos.items():
+        metric.update(video=[read_frames(place, fps=2)], audio=[mix(read_clip(place).waveform)], ids=[name])
+    table = pd.read_csv("a.csv", index_col="id")
+    for name, value in metric.compute().items():
+        assert columns[name]["value"] == pytest.approx(value.item(), abs=1e-6)
+        assert columns[name]["low"] <= columns[name]["value"] <= columns[name]["high"]
+        assert columns[name]["signature"] == metric.signature
+        own = metric.rows()[name]
+        assert table.loc[["a", "b", "c"], name].tolist() == pytest.approx(own.tolist(), abs=1e-6, nan_ok=True)
+    assert [columns[name]["n"] for name in ("avhscore", "javisscore", "synchrony")] == [3, 3, 2]
+    assert "synchrony: picture and sound last under 2 s" in table.loc["c", "remarks"]
+    assert table.loc["d", "error"] == "no picture"
+    assert "frames:" not in columns["fairscore"]["signature"]
+    for end in (".csv", ".json"):
+        Path(f"b{end}").write_bytes(Path(f"a{end}").read_bytes())
+    code, output, _ = run(capsys, "compare", "a=a.csv", "b=b.csv", "--columns", "avhscore", "synchrony")
+    assert code == 0
+    assert "| a | 2 |" in output
+    code, _, errors = run(capsys, "evaluate", "m.csv", *TINY, "--frames", 1, "-o", "c.csv")
+    assert code == 2
+    assert "Expected fps >= 1.5, three frames in 2 s, got 1" in errors
 
 
 def test_another_clap_takes_the_place_of_the_baselines():

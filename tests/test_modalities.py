@@ -12,25 +12,25 @@ from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
 from torchmetrics_majorscore.metrics.conditions import Conditions
 
-FIVE = ("video", "image", "text", "audio", "depth")
+SIX = ("video", "image", "text", "audio", "depth", "imu")
 RATES = {"sample_rate": 8000, "fps": 2}
 
 
 class Senses:
-    """An encoder of five modalities: a random projection of a sample's mean values."""
+    """An encoder of six modalities: a random projection of a sample's mean values."""
 
     name = "senses@1"
     sample_rate = 8000
-    shapes = {"depth": (1, None, 4)}  # noqa: RUF012
+    shapes = {"depth": (1, None, 4), "imu": (None, 6)}  # noqa: RUF012
 
-    def __init__(self, modalities=FIVE):
+    def __init__(self, modalities=SIX):
         self.modalities = modalities
         self.seen = []
 
     def _project(self, modality, rows):
         self.seen.append((modality, len(rows)))
         return torch.nn.functional.normalize(
-            torch.stack(rows).abs() @ random(3, 8, seed=FIVE.index(modality)).abs(), dim=-1
+            torch.stack(rows).abs() @ random(3, 8, seed=SIX.index(modality)).abs(), dim=-1
         )
 
     def encode_video(self, batch):
@@ -51,20 +51,24 @@ class Senses:
         assert all(x.dtype == torch.float32 for x in batch)
         return self._project("depth", [torch.stack([x.mean(), x.std(), x.max()]) for x in batch])
 
+    def encode_imu(self, batch):
+        return self._project("imu", [torch.stack([x[:, :3].std(), x[:, 3:].std(), x.max()]) for x in batch])
 
-def batch(rows=4, modalities=FIVE):
+
+def batch(rows=4, modalities=SIX):
     inputs = {
         "video": random(rows, 3, 3, 8, 8).sigmoid(),
         "image": random(rows, 3, 8, 8, seed=1).sigmoid().mul(255).to(torch.uint8),
         "text": [f"{'a' * number} caption" for number in range(rows)],
         "audio": random(rows, 12_000, seed=2).tanh(),
         "depth": random(rows, 1, 6, 4, seed=3),
+        "imu": [random(5 + row, 6, seed=4 + row) for row in range(rows)],
     }
     return {name: inputs[name] for name in modalities}
 
 
-@pytest.mark.parametrize("modalities", [FIVE, FIVE[1:], ("image", "text"), ("audio", "depth")], ids="-".join)
-def test_scores_are_those_of_the_embeddings(modalities):
+@pytest.mark.parametrize("modalities", [SIX, SIX[1:], SIX[1:5], ("image", "text"), ("audio", "depth")], ids="-".join)
+def test_scores_are_those_of_the_embeddings(modalities, tmp_path):
     encoder = Senses(modalities)
     anchor = "text" if "text" in modalities else "all"
     metric = MAJORScore(encoder=encoder, pairs=anchor, **RATES)
@@ -76,7 +80,16 @@ def test_scores_are_those_of_the_embeddings(modalities):
     if len(modalities) > 2:
         fair = FairScore(encoder, **RATES)
         fair.update(embeddings=embeddings)
-        torch.testing.assert_close(fair.compute(), fair_score(pair_similarities(embeddings, "all")).mean())
+        similarities = pair_similarities(embeddings, "all")
+        torch.testing.assert_close(fair.compute(), fair_score(similarities).mean())
+        apart = [(one - other).abs() for one, other in combinations(similarities.unbind(dim=-1), 2)]
+        assert len(apart) == {6: 105, 5: 45, 4: 15}[len(modalities)]
+        torch.testing.assert_close(fair.compute(), torch.stack(apart).mean())
+    metric.save_rows(tmp_path / "rows")
+    later = MAJORScore(encoder=Senses(modalities), pairs=anchor, **RATES)
+    later.merge_rows(tmp_path / "rows")
+    assert torch.equal(later.compute(), metric.compute())
+    assert later.rows()["id"] == list("abcd")
 
 
 def test_the_collection_has_a_column_for_each_pair_and_encodes_once():
@@ -84,8 +97,8 @@ def test_the_collection_has_a_column_for_each_pair_and_encodes_once():
     scores = MAJORScores(encoder, **RATES)
     scores.update(**batch())
     values = scores.compute()
-    assert {f"similarity_{one}_{other}" for one, other in combinations(FIVE, 2)} <= values.keys()
-    assert sorted(encoder.seen) == [(name, 4) for name in sorted(FIVE)]
+    assert {f"similarity_{one}_{other}" for one, other in combinations(SIX, 2)} <= values.keys()
+    assert sorted(encoder.seen) == [(name, 4) for name in sorted(SIX)]
 
 
 def test_a_sample_without_one_modality_keeps_its_other_pairs():
@@ -128,9 +141,9 @@ def test_any_modality_may_be_a_condition(kept):
             **(given if given is not new else {n: x for n, x in new.items() if n not in kept}), ids=list("abcd")
         )
         assert torch.equal(metric.compute(), plain.compute())
-    assert {name for name, _ in encoder.seen} == set(FIVE) - set(kept)
+    assert {name for name, _ in encoder.seen} == set(SIX) - set(kept)
     again = pickle.loads(pickle.dumps(metric.conditions))
-    assert [again.hold(name) for name in FIVE] == [copy.deepcopy(metric).conditions.hold(name) for name in FIVE]
+    assert [again.hold(name) for name in SIX] == [copy.deepcopy(metric).conditions.hold(name) for name in SIX]
     assert again.hold("audio")
     assert not again.hold("image")
 
@@ -141,11 +154,12 @@ def test_any_modality_may_be_a_condition(kept):
         ({"depth": torch.zeros(4, 1, 6, 5)}, r"depth of shape \(1, any, 4\) per sample, .* got \(1, 6, 5\)"),
         ({"depth": torch.zeros(4, 6, 4)}, r"got \(6, 4\)"),
         ({"depth": [[1.0]] * 4}, "Expected depth as tensors, got list"),
+        ({"imu": torch.zeros(4, 9, 7)}, r"imu of shape \(any, 6\) per sample, .* got \(9, 7\)"),
         ({"image": torch.zeros(3, 8, 8)}, "one image needs a batch dimension"),
         ({"image": torch.zeros(4, 8, 8, 3)}, r"channels last\? use .movedim"),
         ({"image": torch.zeros(4, 3, 8, 8, dtype=torch.int64)}, "Expected image as uint8 or float"),
         ({"image": torch.full((4, 3, 8, 8), 200.0)}, r"float image in \[0, 1\]"),
-        ({"touch": torch.zeros(4, 3)}, "Expected inputs out of video, image, text, audio, depth, got touch"),
+        ({"touch": torch.zeros(4, 3)}, "Expected inputs out of video, image, text, audio, depth, imu, got touch"),
     ],
 )
 def test_mistakes_are_named(change, message):
@@ -161,15 +175,25 @@ def test_a_modality_without_a_shape_is_refused():
         MAJORScore(encoder=encoder)
 
 
+@pytest.mark.filterwarnings("ignore:The .*dataloader.* does not have many workers")
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated")
 def test_the_callback_takes_what_the_encoder_names():
-    pytest.importorskip("lightning")
+    lightning = pytest.importorskip("lightning.pytorch")
     from torchmetrics_majorscore.lightning import MAJORScoreCallback
 
-    paths = {name: f"batch.{name}" for name in FIVE}
-    callback = MAJORScoreCallback(paths, MAJORScore(encoder=Senses(), **RATES))
-    given = batch()
-    read = callback.inputs(None, None, given)
-    callback.metrics.update(**read)
-    assert not callback.metrics["majorscore"].compute().isnan()
+    class Module(lightning.LightningModule):
+        def validation_step(self, batch, _):
+            return {"audio": batch["audio"]}
+
+    paths = {name: f"batch.{name}" for name in (*SIX, "ids")} | {"audio": "outputs.audio"}
+    callback = MAJORScoreCallback(paths, MAJORScores(Senses(), pairs="all", **RATES))
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = lightning.Trainer(accelerator="cpu", callbacks=callback, **quiet)
+    given = batch() | {"ids": list("abcd")}
+    (logged,) = trainer.validate(Module(), torch.utils.data.DataLoader([given], batch_size=None), verbose=False)
+    expected = MAJORScores(Senses(), pairs="all", **RATES)
+    expected.update(**given)
+    assert logged == {f"val/{name}": pytest.approx(value.item()) for name, value in expected.compute().items()}
+    assert len([name for name in logged if name.startswith("val/similarity_")]) == 15
     with pytest.raises(ValueError, match="got 'touch'"):
         MAJORScoreCallback(paths | {"touch": "batch.touch"}, MAJORScore(encoder=Senses(), **RATES))

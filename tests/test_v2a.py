@@ -1,5 +1,6 @@
 """V2AMetrics: its columns, one pass of each network, no free one from other sounds, whole batches, what is refused."""
 
+import math
 import pickle
 
 import pytest
@@ -12,6 +13,7 @@ from tiny import RAW, SAMPLE_RATE, CountingEncoder, TinyEncoder, bits, make_samp
 
 from torchmetrics_majorscore import (
     DeSync,
+    FrameScores,
     FrechetDistance,
     InceptionScore,
     MAJORScores,
@@ -39,7 +41,7 @@ pytestmark = [
 COUNT = 9
 LABELS = ["a bell", "a drum", "rain"]
 G = torch.Generator().manual_seed(0)
-SOUNDS = [torch.rand(3200 + 160 * n, generator=G) * 2 - 1 for n in range(2 * COUNT)]
+SOUNDS = [torch.rand(35_200 + 160 * n, generator=G) * 2 - 1 for n in range(2 * COUNT)]
 SAMPLES = make_samples(COUNT) | {"audio": SOUNDS[:COUNT], "target_audio": SOUNDS[COUNT:]}
 IDS = ["a", "b", "c"]
 FREE = ["fd_joint", "fd_joint_n", "is_zero_shot", "kl_zero_shot"]
@@ -72,16 +74,17 @@ def test_values_are_those_of_the_single_metrics():
         "kl_levels": PairedKL(network=levels, sample_rate=SAMPLE_RATE),
         "is_levels": InceptionScore(2, network=levels, sample_rate=SAMPLE_RATE),
         "onsets": OnsetScores(sample_rate=SAMPLE_RATE),
+        "frames": FrameScores(TinyEncoder(), nan_strategy="ignore", **RAW),
         "majors": MAJORScores(TinyEncoder(), **RAW),
     }
     expected = {}
     for name, single in singles.items():
         known = ("audio", "ids", *(("target_audio",) if name[:2] in ("fd", "kl", "on") else ()))
-        known = ("video", "text", "audio", "ids") if name == "majors" else known
+        known = {"majors": ("video", "text", "audio", "ids"), "frames": ("video", "audio", "ids")}.get(name, known)
         single.update(**{part: SAMPLES[part] for part in known})
         value = single.compute()
         expected |= as_bits(value if isinstance(value, dict) else {name: value})
-    metrics = make(networks={"levels": Levels()}, splits=2, onsets="strict")
+    metrics = make(networks={"levels": Levels()}, splits=2, onsets="strict", frames=True)
     for rows in ([0, 1, 2, 3], [4, 5, 6, 7, 8]):
         metrics.update(**take(SAMPLES, rows))
     counts = {"fd_joint_n": bits(torch.tensor(float(COUNT))), "fd_levels_n": bits(torch.tensor(float(COUNT)))}
@@ -101,6 +104,47 @@ def test_each_network_runs_once(run):
     # The labels once; the targets are sounds like the generated ones.
     assert encoder.calls == {"video": 3, "text": 3 + 1, "audio": 6}
     assert [len(batch) for batch in levels] == [2] * 6
+
+
+class Listing(CountingEncoder):
+    """Notes every sample that it encodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = {name: [] for name in self.modalities}
+
+    def _count(self, modality, batch):
+        self.given[modality] += [one if isinstance(one, str) else (tuple(one.shape), one.tolist()) for one in batch]
+        return super()._count(modality, batch)
+
+
+def test_of_frames_no_sound_is_encoded_twice_and_no_video_in_the_next_epoch():
+    encoder, rate = Listing(), 1000
+    encoder.sample_rate = rate
+    lengths = (2600, 2000, 1000, 700)  # of three windows, of one, and of one second or less: the whole sound again
+    samples = {
+        "video": [frames(2 * math.ceil(n / rate), place, side=4) for place, n in enumerate(lengths)],
+        "audio": [sound(n, place) for place, n in enumerate(lengths)],
+        "text": ["a bell"] * 4,
+        "ids": range(4),
+    }
+    options = {"sample_rate": rate, "fps": 2, "cache_conditions": True, "nan_strategy": "ignore"}
+    metrics = make(encoder, free=False, target=False, frames=True, **options)
+    metrics.update(**samples)
+    first = as_bits(metrics.compute())
+    assert first.keys() >= {"avhscore", "javisscore", "synchrony"}
+    heard = encoder.given["audio"]
+    assert len(heard) == len(lengths) + (3 + 2) + 2  # windows and seconds of the first, seconds of the second
+    assert all(heard.count(one) == 1 for one in heard)
+    seen = len(encoder.given["video"])
+    assert seen == len(lengths) + sum(map(len, samples["video"]))
+    metrics.reset()
+    metrics.update(**{name: batch for name, batch in samples.items() if name != "video"})
+    assert as_bits(metrics.compute()) == first
+    assert len(encoder.given["video"]) == seen
+    single = FrameScores(CountingEncoder(sample_rate=rate), **options)
+    single.update(audio=samples["audio"], video=samples["video"], ids=samples["ids"])
+    assert as_bits(single.compute()).items() <= first.items()
 
 
 def test_the_audio_network_of_clap_runs_once(monkeypatch):

@@ -24,13 +24,15 @@ pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}:UserWarning") for me
 COUNT = 13
 LABELS = ["a bell", "a drum", "rain"]
 G = torch.Generator().manual_seed(0)
-SOUNDS = [torch.rand(3200 + 160 * n, generator=G) * 2 - 1 for n in range(2 * COUNT)]
+SOUNDS = [torch.rand(35_200 + 160 * n, generator=G) * 2 - 1 for n in range(2 * COUNT)]
 SAMPLES = make_samples(COUNT) | {"audio": SOUNDS[:COUNT], "target_audio": SOUNDS[COUNT:]}
 SHARES = ("strided", "padded", "first", "last", "none", "few")
 
 
 def make(labels=LABELS, **options):
-    return V2AMetrics(TinyEncoder(), labels=labels, networks={"levels": Levels()}, splits=2, **{**RAW, **options})
+    return V2AMetrics(
+        TinyEncoder(), labels=labels, networks={"levels": Levels()}, splits=2, frames=True, **{**RAW, **options}
+    )
 
 
 def feed(metrics, rows, size=4):

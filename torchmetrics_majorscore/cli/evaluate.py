@@ -39,6 +39,8 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--profile", choices=("default", "av-benchmark"), default="default", help=profile)
     onsets = "add accuracy, average precision and F1 of the onsets that are heard in both sounds"
     evaluate.add_argument("--onsets", choices=("strict", "mmaudio"), help=onsets)
+    frames = "add avhscore, javisscore and synchrony, over so many frames per second, 1.5 or more"
+    evaluate.add_argument("--frames", type=float, metavar="FPS", help=frames)
     labels = "file with a label in a line for the zero-shot columns (default: VGGSound's 309)"
     evaluate.add_argument("--labels", type=Path, help=labels)
     output = "per-clip table, with .json and embeddings beside it (default: %(default)s)"
@@ -66,9 +68,8 @@ def _evaluate(options: argparse.Namespace, out: Output) -> int:
     networks, sync, missing = _networks(options, how["encoder"])
     from torchmetrics_majorscore.scoring.evaluate import EvaluateOptions, evaluate_clips
 
-    chosen = EvaluateOptions(
-        networks=networks, sync=sync, clap=options.clap, pairs=options.pairs, seed=options.seed, **how
-    )
+    given = {name: getattr(options, name) for name in ("clap", "pairs", "frames", "seed")}
+    chosen = EvaluateOptions(networks=networks, sync=sync, **given, **how)
     with naming(options.output), out.progress.bar(len(generated) + len(reference or ()), "clip") as advance:
         found = evaluate_clips(generated, reference, options.output, chosen, advance)
     _print(found.columns, options, out)

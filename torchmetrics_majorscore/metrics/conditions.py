@@ -115,6 +115,11 @@ class Conditions:
             self._run("INSERT OR REPLACE INTO samples VALUES (?, ?, ?)", [(*one, key) for one, key in changed.items()])
         return [None if key is None else Content(key, item) for key, item in zip(keys, samples, strict=True)]
 
+    def note_or_recall(self, slot: str, samples: Sequence[Any] | None, ids: Any, count: int) -> list[Content | None]:
+        """Take in the samples that ``update`` got, or recall by their ids those that it did not get (None)."""
+        numbers = None if ids is None else ids_to_int64(ids, count).tolist()
+        return self.recall(slot, numbers or []) if samples is None else self.note(slot, samples, numbers)
+
     def recall(self, slot: str, numbers: Sequence[int]) -> list[Content | None]:
         """Give the contents of samples that were given in an earlier batch.
 

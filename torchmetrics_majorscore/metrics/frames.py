@@ -8,12 +8,10 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from torchmetrics_majorscore.encoders import Encoder, load_encoder
-from torchmetrics_majorscore.functional.avh import avh_score
-from torchmetrics_majorscore.functional.javis import javis_score
-from torchmetrics_majorscore.functional.synchrony import synchrony_probe
+from torchmetrics_majorscore.metrics.conditions import Conditions
 from torchmetrics_majorscore.metrics.given import GivenMetric
 from torchmetrics_majorscore.metrics.mean import mean_of
-from torchmetrics_majorscore.metrics.options import CommonOptions
+from torchmetrics_majorscore.metrics.options import MetricOptions
 from torchmetrics_majorscore.metrics.seconds import Seconds
 from torchmetrics_majorscore.modalities import MODALITIES
 
@@ -26,13 +24,13 @@ class FrameScores(GivenMetric):
     ``avhscore`` and ``javisscore`` as published (:func:`.avh_score`, :func:`.javis_score`), but over any joint encoder:
     papers print them over ImageBind. ``synchrony`` is this package's own (:func:`.synchrony_probe`), and 0.5 by chance.
     Every frame is encoded, as in the published code, and W + S + 1 sounds of a clip of S seconds with W windows.
-    ``rows()`` gives the three of each sample. State: 20 bytes per sample.
+    ``rows()`` gives the three of each sample. State: 20 bytes per sample. With ``cache_conditions`` the frames of each
+    video are encoded once in the life of the metric, and later epochs need the sounds and the ids alone; what is kept
+    of a video takes 4 D bytes per frame.
 
     Args:
         encoder: a joint encoder of audio and of single frames of video, see :func:`.load_encoder`.
-        sample_rate: of the sounds, in Hz.
-        fps: frames per second of the video, at least 1.5.
-        options: see :class:`.CommonOptions`.
+        options: ``fps``, here at least 1.5, and so on, see :class:`.MetricOptions`.
 
     Raises:
         ValueError: an encoder that has no audio or sees several frames at once, or fewer frames per second.
@@ -49,46 +47,39 @@ class FrameScores(GivenMetric):
     higher_is_better = True
     _row_name = "frame scores"
 
-    def __init__(
-        self,
-        encoder: Encoder = "c-mcr",
-        *,
-        sample_rate: int | None = None,
-        fps: float | None = None,
-        **options: Unpack[CommonOptions],
-    ) -> None:
-        self.fps: float | None = MODALITIES["video"].check_rate(fps)
+    def __init__(self, encoder: Encoder = "c-mcr", **options: Unpack[MetricOptions]) -> None:
+        kwargs: dict[str, Any] = dict(options)
+        self.fps: float | None = MODALITIES["video"].check_rate(kwargs.pop("fps", None))
         given: Any = load_encoder(encoder)
-        super().__init__(COLUMNS, network=given, sample_rate=sample_rate, **options)
+        super().__init__(COLUMNS, network=given, **kwargs)
 
-    def _take_raw(self, network: Any, sample_rate: Any, conditions: object) -> Any:
-        return Seconds(network, sample_rate, self.fps)
+    def _take_raw(self, network: Any, sample_rate: Any, conditions: Conditions | None) -> Any:
+        return Seconds(network, sample_rate, self.fps, conditions)
 
     def update(
         self,
         *,
-        video: Tensor | Sequence[Tensor | None],
         audio: Tensor | Sequence[Tensor | None],
+        video: Tensor | Sequence[Tensor | None] | None = None,
         ids: Sequence[int | str] | Tensor | None = None,
     ) -> None:
         """Keep the scores of each sample of a batch.
 
         Args:
-            video: frames at ``fps``, see :meth:`.SimilarityMetric.update`.
-            audio: their sounds, likewise.
+            audio: sounds, see :meth:`.SimilarityMetric.update`.
+            video: their frames at ``fps``, likewise; may be left out for ids that were given with theirs before, see
+                ``cache_conditions``.
             ids: B strings or 64-bit ints; a sample whose id was seen before counts once.
 
         Raises:
             ValueError: an input that does not fit; nothing of the batch is kept. A sample that is missing or not finite
                 does not raise: it has no value, see ``nan_strategy``.
         """
-        seen = self.hearing.see(video, audio, ids, self.device, quiet=self.nan_strategy == "ignore")
-        rows = torch.full((len(seen), len(COLUMNS)), torch.nan, dtype=torch.float64)
-        for row, one in zip(rows, seen, strict=True):
-            if one is not None:
-                row[0], row[1] = avh_score(one.frames, one.sound), javis_score(*one.windows)
-                row[2] = synchrony_probe(*one.seconds) if len(one.seconds[0]) > 1 else torch.nan
-        self._keep(ids, rows, heard=True)
+        quiet = self.nan_strategy == "ignore"
+        seen = self.hearing.see(video, audio, ids, self.device, id(self), quiet=quiet)
+        nothing = (torch.nan,) * len(COLUMNS)
+        rows = torch.tensor([nothing if one is None else one.scores() for one in seen], dtype=torch.float64)
+        self._keep(ids, rows.reshape(-1, len(COLUMNS)), heard=True)
 
     def compute(self) -> dict[str, Tensor]:
         """Give the means over samples.

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.metrics.conditions import Conditions, Content
-from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.inputs import check_inputs
 from torchmetrics_majorscore.modalities import MODALITIES
 from torchmetrics_majorscore.networks import SharedNetwork
@@ -76,10 +75,9 @@ class Hearing:
             samples: dict[str, list[Any]] = dict(check_inputs(sounds, kinds, rates, ids, quiet=quiet, said=self.said))
             count = len(next(iter(samples.values()), () if ids is None else ids))
             if self.conditions and (recall or TARGET in samples):
-                numbers = None if ids is None else ids_to_int64(ids, count).tolist()
                 slot = f"{TARGET}@{self.sample_rate}"
-                noted = self.conditions.recall(slot, numbers or []) if recall else None
-                samples[TARGET] = noted or self.conditions.note(slot, samples[TARGET], numbers)
+                known = self.conditions.note_or_recall(slot, None if recall else samples[TARGET], ids, count)
+                samples[TARGET] = known
             return {name: self._hear(own, device, asker) for name, own in samples.items() if count}
 
     def _hear(self, samples: Sequence[Any], device: torch.device, asker: int) -> Heard:

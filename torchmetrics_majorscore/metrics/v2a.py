@@ -15,6 +15,7 @@ from torchmetrics_majorscore.metrics.collection import major_members
 from torchmetrics_majorscore.metrics.conditions import as_conditions
 from torchmetrics_majorscore.metrics.count import VectorCount
 from torchmetrics_majorscore.metrics.desync import DeSync
+from torchmetrics_majorscore.metrics.frames import FrameScores
 from torchmetrics_majorscore.metrics.frechet import FrechetDistance
 from torchmetrics_majorscore.metrics.given import GivenMetric
 from torchmetrics_majorscore.metrics.hearing import TARGET
@@ -57,6 +58,8 @@ class V2AMetrics(RowCollection):
         free: whether the columns of the joint encoder's own pass are wanted.
         onsets: protocol of ``onset_accuracy``, ``onset_average_precision`` and ``onset_f1`` against the onsets that are
             detected in the targets, see :class:`.OnsetScores`; None without.
+        frames: whether ``avhscore``, ``javisscore`` and ``synchrony`` are wanted, over every frame of the video, see
+            :class:`.FrameScores`.
         splits: of the inception scores of ``networks``; ``is_zero_shot`` has one, over all sounds.
         pairs: see :class:`MAJORScores`.
         absolute: see :class:`MAJORScores`.
@@ -86,6 +89,7 @@ class V2AMetrics(RowCollection):
         scale: float | None = None,
         free: bool = True,
         onsets: Protocol | None = None,
+        frames: bool = False,
         splits: int = 10,
         pairs: Pairs = "text",
         absolute: bool = False,
@@ -103,6 +107,8 @@ class V2AMetrics(RowCollection):
             chosen |= _of_the_world(options.get("fps"), chosen)
         columns = _Columns(target, dict(references or {}), own)
         groups = [majors]
+        if frames:
+            groups.append({"frames": FrameScores(shared, **options)})
         if free:
             heard = zero_shot_network(shared, labels, scale)
             of = "clap" if shared.portable_key.split("|")[0] in ENCODERS else "joint"
@@ -126,7 +132,7 @@ class V2AMetrics(RowCollection):
         """Let one member warn of a sample, and not all."""
         said, networks = ["audio"], set()
         for first, *_ in self._row_groups:
-            if isinstance(first, DeSync):
+            if isinstance(first, (DeSync, FrameScores)):
                 first.hearing.said = ("audio", "video")
             elif isinstance(first, GivenMetric) and first.hearing:
                 key = first.hearing.network.key

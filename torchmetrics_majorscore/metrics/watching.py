@@ -10,7 +10,6 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.functional.desync import CLASSES
 from torchmetrics_majorscore.metrics.conditions import Conditions
-from torchmetrics_majorscore.metrics.ids import ids_to_int64
 from torchmetrics_majorscore.metrics.inputs import check_inputs, warn_of_samples
 from torchmetrics_majorscore.modalities import MODALITIES, Modality, Video
 from torchmetrics_majorscore.networks.synchrony import SharedSync
@@ -97,10 +96,8 @@ class Watching:
         if self.conditions is None:
             videos = [None if sound is None else video for sound, video in zip(sounds, frames or [], strict=True)]
         else:
-            numbers = None if ids is None else ids_to_int64(ids, len(sounds)).tolist()
             slot = f"video at {self.network.fps} fps@{self.rates['video']}"
-            recalled = self.conditions.recall(slot, numbers or []) if frames is None else None
-            videos = recalled or self.conditions.note(slot, frames or [], numbers)
+            videos = self.conditions.note_or_recall(slot, frames, ids, len(sounds))
         vectors = iter(self._vectors([video for video in videos if video is not None], device))
         return [None if video is None else _unpack(next(vectors)) for video in videos]
 

@@ -23,6 +23,7 @@ from torchmetrics_majorscore.scoring.pieces import LARGEST, Pieces
 from torchmetrics_majorscore.scoring.read import ReadClip
 
 if TYPE_CHECKING:
+    from torchmetrics_majorscore.scoring.frames import ClipFrames
     from torchmetrics_majorscore.scoring.watch import ClipWatcher
 
 BASELINE = (("clip_", ("video", "text")), ("clap_", ("text", "audio")))
@@ -41,6 +42,7 @@ class EncodeOptions:
         device: where the encoder runs; None for a GPU if there is one.
         networks: that hear the sounds too: their names in a table to their handles.
         sync: compares sound and picture; None without.
+        frames: how many of a second are encoded for ``avhscore``, ``javisscore`` and ``synchrony``; None without these.
         seen: SQLite file that keeps what it sees in pictures, by their content.
         sounds_only: whether the networks alone are wanted, of the sounds alone.
     """
@@ -53,6 +55,7 @@ class EncodeOptions:
     device: str | None = None
     networks: Mapping[str, SharedNetwork] = field(default_factory=dict)
     sync: SharedSync | None = None
+    frames: float | None = None
     seen: Path | None = None
     sounds_only: bool = False
 
@@ -92,6 +95,11 @@ class ClipEncoder:
             from torchmetrics_majorscore.scoring import watch  # brings torchmetrics
 
             self.watcher = watch.ClipWatcher(options.sync, options.seen, self.device)
+        self.framer: ClipFrames | None = None
+        if options.frames is not None:
+            from torchmetrics_majorscore.scoring import frames  # likewise
+
+            self.framer = frames.ClipFrames(self.joint, options.frames, self.frame_size, self.device)
         heard = options.networks or options.sync
         names = [*(() if options.sounds_only else self.joint.modalities), *(("audio",) if heard else ())]
         names += ["video"] if options.sync else []
@@ -109,7 +117,8 @@ class ClipEncoder:
         parts = [] if self.options.sounds_only else [signature("", [self.joint], ()).removeprefix("|")]
         parts += ["base:" + "+".join(one.name for one in self.baseline)] if self.baseline else []
         parts += [f"nets:{self.listener.signature}"] if self.options.networks else []
-        return "|".join([*parts, *([f"sync:{self.watcher.network.name}"] if self.watcher else [])])
+        parts += [f"sync:{self.watcher.network.name}"] if self.watcher else []
+        return "|".join([*parts, *([f"frames:{self.framer.fps:g}"] if self.framer else [])])
 
     def encode(self, clips: Sequence[ReadClip]) -> Encoded:
         """Encode a batch; what fails of a clip costs that modality of that clip only."""
@@ -129,6 +138,8 @@ class ClipEncoder:
                     encoded.vectors |= {prefix + view: part for view, part in encoder.split(name, whole).items()}
         encoded.vectors |= self.listener.hear(clips, reasons)
         encoded.vectors |= self.watcher.watch(clips, reasons, remarks) if self.watcher else {}
+        heard = encoded.vectors.get("audio")
+        encoded.vectors |= self.framer.score(clips, heard, reasons, remarks) if self.framer else {}
         remarks = [[*clip.remarks, *own] for clip, own in zip(clips, remarks, strict=True)]
         encoded.errors, encoded.remarks = _joined(clips, reasons), _joined(clips, remarks)
         for clip in clips:

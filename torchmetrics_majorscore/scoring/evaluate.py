@@ -102,7 +102,7 @@ def evaluate_clips(
     changed: list[str] = []
     if reference is not None:
         completed = with_references(generated, reference)
-        how = replace(options, baseline=False, sync=None, sounds_only=True)
+        how = replace(options, baseline=False, sync=None, frames=None, sounds_only=True)
         alone: dict[str, Any] = {"video": None, "text": None, "files": {}}
         sounds = [replace(entry, audio=entry.audio or entry.video, **alone) for entry in reference]
         if options.networks:

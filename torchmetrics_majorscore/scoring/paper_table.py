@@ -13,9 +13,11 @@ from torchmetrics_majorscore.functional.desync import CLASSES, desync
 from torchmetrics_majorscore.functional.onset_detection import SAMPLE_RATE
 from torchmetrics_majorscore.functional.onset_scores import OnsetScore, onset_scores
 from torchmetrics_majorscore.metrics import DeSync, FrechetDistance, InceptionScore, OnsetScores, PairedKL
+from torchmetrics_majorscore.metrics.frames import COLUMNS
 from torchmetrics_majorscore.networks import NETWORKS, SharedNetwork
 from torchmetrics_majorscore.networks.onsets import ONSETS, as_onsets, protocol_of
 from torchmetrics_majorscore.scoring.encode import Encoded
+from torchmetrics_majorscore.scoring.frames import VECTOR
 from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions
 from torchmetrics_majorscore.scoring.watch import LOGITS
 from torchmetrics_majorscore.statistics.bootstrap import Interval
@@ -89,6 +91,10 @@ class PaperTable:
         if options.sync is not None:
             nothing = torch.full((len(self.ids), 2 * CLASSES), math.nan)
             self.rows[options.sync.column] = desync(self.own.get(LOGITS, nothing).view(-1, 2, CLASSES)).tolist()
+        if options.frames is not None:
+            nothing = torch.full((len(self.ids), len(COLUMNS)), math.nan)
+            columns = self.own.get(VECTOR, nothing).unbind(dim=-1)
+            self.rows |= {name: column.tolist() for name, column in zip(COLUMNS, columns, strict=True)}
 
     def columns(self) -> dict[str, Column]:
         """Give the columns of the paper's table: means over clips, then what only all clips have."""
@@ -168,8 +174,10 @@ class PaperTable:
             return OnsetScores(protocol_of(self.options.networks[ONSETS]), sample_rate=SAMPLE_RATE).signature
         if self.options.sync is not None and name == self.options.sync.column:
             return DeSync(network=self.options.sync).signature
+        if name in COLUMNS and self.scorer.encoder.framer:
+            return self.scorer.encoder.framer.signature
         kind, encoder, pairs, *rest = self.scorer.signature.split("|")
-        rest = [part for part in rest if not part.startswith(("nets:", "sync:"))]
+        rest = [part for part in rest if not part.startswith(("nets:", "sync:", "frames:"))]
         if name.startswith("majorscore_"):
             return "|".join([kind, encoder, pairs, f"comb:{name.removeprefix('majorscore_')}", *rest])
         return "|".join([name, encoder, *rest])

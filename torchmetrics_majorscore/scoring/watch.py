@@ -82,14 +82,34 @@ class ClipWatcher:
 
     def _frames(self, clip: ReadClip) -> tuple[Tensor, float]:
         """Read the frames that the network takes, at the size that it sees, and how many of a second are pictures."""
-        network, entry = self.network, clip.entry
-        path, end = clip.near.path(entry.video), entry.end
-        if network.seconds is not None:
-            end = min(entry.start + network.seconds, math.inf if end is None else end)
-        start = entry.start + (CENTRE if network.profile == "av-benchmark" else 0.0)
+        network = self.network
+        late = CENTRE if network.profile == "av-benchmark" else 0.0
         size = getattr(network.on(self.device), "frame_size", None)
-        pictures = Pictures(lambda: open_clip(path, None, fps=network.fps, start=start, end=end), size)
-        frames = pictures.whole(LARGEST)
-        if frames is None:
-            raise ValueError("Expected at most 2 GiB of frames, got more; give a window (start, end)")
-        return frames, pictures.share * network.fps
+        pictures = pictures_of(clip, network.fps, size, late=late, seconds=network.seconds)
+        return whole_pictures(pictures), pictures.share * network.fps
+
+
+def pictures_of(
+    clip: ReadClip, fps: float, size: int | None, *, late: float = 0.0, seconds: float | None = None
+) -> Pictures:
+    """Open the pictures of a clip at a rate of their own.
+
+    Args:
+        clip: which has a video.
+        fps: frames per second, picked by time.
+        size: height and width to bring frames to; None for those of the first.
+        late: seconds after the start of the clip at which the first one is picked.
+        seconds: how much of the clip is wanted; None for all.
+    """
+    entry, path = clip.entry, clip.near.path(clip.entry.video)
+    ends = [end for end in (entry.end, None if seconds is None else entry.start + seconds) if end is not None]
+    end = min(ends, default=None)
+    return Pictures(lambda: open_clip(path, None, fps=fps, start=entry.start + late, end=end), size, fps)
+
+
+def whole_pictures(pictures: Pictures) -> Tensor:
+    """Read all frames, (T, 3, H, W)."""
+    frames = pictures.whole(LARGEST)
+    if frames is None:
+        raise ValueError("Expected at most 2 GiB of frames, got more; give a window (start, end)")
+    return frames
