@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.statistics.bootstrap import Interval
-from torchmetrics_majorscore.statistics.consistency import compare
+from torchmetrics_majorscore.statistics.consistency import compare_scores
 from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.pairs import anchored, find_pairs
 
@@ -59,7 +59,7 @@ def give_differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, 
 def give_discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:
     """Compare the clips that both tables have, with their own captions and with others."""
     one, two = first.align(wrong, join="inner")
-    return {column: compare(one[column], two[column]) for column in DISCRIMINATING if column in one}
+    return compare_scores({column: (one[column], two[column]) for column in DISCRIMINATING if column in one})
 
 
 def count_clips(table: "pd.DataFrame") -> str:
