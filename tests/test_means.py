@@ -9,7 +9,7 @@ pytest.importorskip("scipy")
 
 from written_tables import frame
 
-from torchmetrics_majorscore.report.summary import give_differences
+from torchmetrics_majorscore.report.summary import give_means, subtract
 from torchmetrics_majorscore.statistics import consistency, means
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap
 from torchmetrics_majorscore.statistics.means import bootstrap_means
@@ -110,7 +110,7 @@ def test_large_tables_have_one_interval_in_compare_and_on_the_page(monkeypatch):
     monkeypatch.setattr(means, "LARGE", 10)
     one, two = (frame(dict(zip(map(str, range(50)), column, strict=True))) for column in columns(50)[:2])
     row = compare_models({"a": one, "b": two}, ["majorscore_average"]).tests.iloc[0]
-    (found,) = (i for name, i in give_differences(one, two).items() if name == "majorscore_average")
+    (found,) = (i for name, i in give_means([subtract(one, two)])[0].items() if name == "majorscore_average")
     assert (row["a_minus_b"], row["a_minus_b_low"], row["a_minus_b_high"]) == (found.value, found.low, found.high)
 
 
