@@ -11,6 +11,7 @@ pytest.importorskip("pandas")
 
 from written_tables import frame
 
+from torchmetrics_majorscore.tables import manifest
 from torchmetrics_majorscore.tables.ranking import best_candidates, rank_candidates
 from torchmetrics_majorscore.tables.refine import judge, split_manifest
 
@@ -119,6 +120,37 @@ def test_kept_and_rejected_are_the_input(name, tmp_path):
     assert (found["c3"], found["c49"]) == ("no picture", "not scored")
     again = split_manifest(parts["kept"][0], table, "majorscore_average", threshold=-9)
     assert again["kept"][1] == parts["kept"][1]  # and what was written is a manifest
+
+
+CELLS = (
+    'id,video,label,score,note\na,=1.mp4,dog,7,"x, ""y"""\nb,b.mp4, cat ,8,\'=z\n-c,c.mp4,dog,9,-1+(2)\nd,d.mp4,,1,\n'
+)
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
+def test_arrows_columns_are_written_as_rows_are(name, tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "m.csv").write_text(CELLS)
+    if name == "m.parquet":
+        pq.write_table(manifest.read_plain(tmp_path / "m.csv", lambda _: False), tmp_path / name)
+    table = frame({"b": 0.1, "a": 0.30000001192092896, "-c": 0.2, "e": 1.0})
+    found = []
+    for plain in (True, False):
+        assert isinstance(manifest.read_listed(tmp_path / name), manifest.ListedColumns) is plain
+        how = {"quantile": 0.6, "by_class": "label", "folder": tmp_path / str(plain)}
+        parts = split_manifest(tmp_path / name, table, "majorscore_average", **how)
+        read = (lambda path: path.read_bytes()) if name == "m.csv" else lambda path: pq.read_table(path).to_pylist()
+        found.append({part: (count, read(path)) for part, (path, count) in parts.items()})
+        monkeypatch.setattr(manifest, "ListedColumns", type("Never", (manifest.ListedColumns,), {}))
+        monkeypatch.setattr(manifest, "_has_plain_ids", lambda _: False)
+    assert found[0] == found[1]
+    assert [found[0][part][0] for part in ("kept", "rejected")] == [2, 2]
+
+
+@pytest.mark.parametrize("ids", [" a", "a\na", '""'])
+def test_ids_that_are_not_plain_are_left_to_the_reader_that_explains_them(ids, tmp_path):
+    (tmp_path / "m.csv").write_text("id,video\n" + "".join(f"{one},x.mp4\n" for one in ids.split("\n")))
+    assert not manifest._has_plain_ids(manifest.read_plain(tmp_path / "m.csv", lambda _: False))
 
 
 def read_any(path, header=None):

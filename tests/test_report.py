@@ -13,10 +13,11 @@ for package in ("jinja2", "matplotlib", "pandas", "scipy"):
 
 from written_tables import COLUMNS, EVIL, SIGNATURE, frame, page_rows, write_random  # noqa: E402
 
+from torchmetrics_majorscore.report import clips  # noqa: E402
 from torchmetrics_majorscore.report.clips import list_clips  # noqa: E402
 from torchmetrics_majorscore.report.gallery import make_groups, pick_clips  # noqa: E402
 from torchmetrics_majorscore.report.page import write_report  # noqa: E402
-from torchmetrics_majorscore.report.summary import BASELINE, count_clips, give_differences  # noqa: E402
+from torchmetrics_majorscore.report.summary import BASELINE, count_clips, give_means, subtract  # noqa: E402
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 
@@ -69,9 +70,28 @@ def test_several_models_and_a_mispaired_table(tmp_path):
 
 def test_differences_are_the_first_less_the_other_as_compare_gives_them():
     one, two = (frame(values).assign(majorscore_sum=0.0) for values in ({"a": 0.5, "b": 0.7}, {"b": 0.4, "a": 0.3}))
-    found = give_differences(one, two.drop(columns="majorscore_sum"))
+    (found,) = give_means([subtract(one, two.drop(columns="majorscore_sum"))])
     assert found["majorscore_average"].value == pytest.approx(0.25)
     assert "majorscore_sum" not in found
+
+
+def test_of_very_many_clips_the_page_lists_a_sample_that_it_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "LISTED", 15)
+    one, two = (write_random(tmp_path / f"{name}.csv", ids, 1) for name, ids in (("a", IDS), ("b", [*IDS[5:], "more"])))
+    write_report({"a": one, "b": two}, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    found, cards = page_rows(page), set(re.findall(r'<article class="card" [^>]*aria-label="([^"]*)"', page))
+    listed = found["clips"]
+    assert len(cards) >= 10
+    assert cards < set(listed) < {*IDS, "more"}
+    assert listed == [clip for clip in [*IDS, "more"] if clip in listed]
+    assert f"{len(listed)} of 41 clips: those of the gallery, and others drawn at random with seed 0." in page
+    assert "A sample of the clips" in page
+    assert "n = 40" in page  # figures and means are of all
+    averages = read_scores(two)[0]["majorscore_average"]
+    for clip, row in zip(listed, found["values"][1], strict=True):
+        assert (row is None) == (clip not in averages)
+        assert row is None or row[0] == pytest.approx(averages[clip], abs=5e-5)
 
 
 def test_missing_values_are_left_out_and_listed(tmp_path):

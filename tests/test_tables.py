@@ -13,6 +13,7 @@ stats = pytest.importorskip("scipy.stats")
 
 from written_tables import SIGNATURE, frame, write_table  # noqa: E402
 
+from torchmetrics_majorscore.statistics import comparison  # noqa: E402
 from torchmetrics_majorscore.statistics.bootstrap import bootstrap  # noqa: E402
 from torchmetrics_majorscore.statistics.comparison import holm  # noqa: E402
 from torchmetrics_majorscore.tables import read  # noqa: E402
@@ -143,6 +144,34 @@ def test_what_the_clips_do_not_determine_is_nan():
     assert compare_models({"a": frame({"x": 1})}).tests.empty
 
 
+def test_clips_of_tables_in_another_order_are_matched_and_those_of_one_alone_are_named():
+    one = frame({"a": 1, "b": NAN, "c": 3, "d": 4})
+    one.loc["b", "error"] = "no sound"
+    other, third = frame({"e": 9, "c": 1, "b": 5, "a": NAN}), frame({"b": NAN, "c": 0, "a": 2})
+    found = compare_models({"x": one, "y": other, "z": third}, ["majorscore_average"])
+    assert found.means["majorscore_average"].tolist() == [3, 1, 0]
+    assert found.tests["a_minus_b"].tolist() == [2, 3, 1]
+    assert list(found.dropped.itertuples(name=None)) == [
+        ("a", "no value in y", ""),
+        ("b", "no value in x; no value in z", "no sound"),
+        ("d", "not in y; not in z", ""),
+        ("e", "not in x; not in z", ""),
+    ]
+
+
+@pytest.mark.parametrize("digits", [1, 3, 17])
+def test_the_signed_ranks_of_many_differences_are_scipys(digits, monkeypatch):
+    draw = np.random.default_rng(5)
+    for shift in (0.0, 0.01, 0.3):
+        apart = np.round(draw.normal(shift, 1, 500), digits)
+        expected = stats.wilcoxon(apart, method="asymptotic")
+        with monkeypatch.context() as patch:
+            patch.setattr(comparison, "LARGE", 10)
+            found = comparison._signed_ranks(apart)
+        assert found == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
+        assert comparison._signed_ranks(apart) == pytest.approx(found, rel=1e-10)
+
+
 def test_nothing_in_common_or_no_such_column_is_an_error():
     with pytest.raises(ValueError, match=r"^Expected clips with values in all of a, b, got none of 2\.$"):
         compare_models({"a": frame({"x": 1}), "b": frame({"y": 1})})
@@ -195,19 +224,19 @@ HEADER = "id,score,fairscore,remarks,error,source\n"
         '"two\nlines",0.1,0.2,"a ""b"", c",,\n',
         "NA,0.1,0.2,null,nan,None\n007,1,2,1,2,3\n",
         "a,,,,no sound,\nb,,,,no sound,\n",
-        "\udce9,0.1,0.2,,,\n",
         "",
     ],
 )
-def test_a_plain_table_is_read_by_pandas_parser_to_the_same_bits(rows, tmp_path, monkeypatch):
+def test_a_plain_table_is_read_by_arrows_parser_to_the_same_bits(rows, tmp_path, monkeypatch):
     path = tmp_path / "t.csv"
     path.write_bytes(f"\ufeff{HEADER}{rows}".encode("utf-8", "surrogateescape"))
     (tmp_path / "t.json").write_text('{"signature": "s"}')
-    assert read._read_plain(path) is not None or not rows
+    assert read._read_plain(path) is not None
     fast = read.read_scores(path)[0]
     monkeypatch.setattr(read, "_read_plain", lambda _: None)
     slow = read.read_scores(path)[0]
-    pd.testing.assert_frame_equal(fast, slow, check_exact=True)
+    pd.testing.assert_frame_equal(fast.astype(slow.dtypes), slow, check_exact=True, check_index_type=False)
+    assert fast.index.tolist() == slow.index.tolist()
     assert [np.signbit(x) for x in fast["score"]] == [np.signbit(x) for x in slow["score"]]
 
 
@@ -220,9 +249,14 @@ def test_a_plain_table_is_read_by_pandas_parser_to_the_same_bits(rows, tmp_path,
         "a,1,2,,,,\n",
         "a,1,2,,,\r\n",
         "\n",
+        "a,1,2,,,\n\nb,1,2,,,\n",
+        '"a"b,1,2,,,\n',
+        'a"b,1,2,,,\n',
+        "a,high,2,,,\n",
+        "\udce9,0.1,0.2,,,\n",
     ],
 )
 def test_what_is_unusual_is_left_to_the_parser_that_explains_it(rows, tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text(HEADER + rows)
+    path.write_bytes((HEADER + rows).encode("utf-8", "surrogateescape"))
     assert read._read_plain(path) is None

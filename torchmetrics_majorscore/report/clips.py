@@ -1,6 +1,6 @@
-"""All clips of a page for its script, which shows them page by page."""
+"""The clips of a page for its script, which shows them page by page: all, or of very many a sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +10,30 @@ from torchmetrics_majorscore.report.summary import give_titles
 if TYPE_CHECKING:
     import pandas as pd
 
+LISTED = 20_000
+"""Clips that a page lists; of more, a sample of so many."""
 DIGITS = 4  # after the point, on the page
 NOTES = {"error": "Error", "remarks": "Remarks"}
+
+
+def choose_clips(models: Mapping[str, "pd.DataFrame"], always: Collection[str]) -> tuple[list[str], int]:
+    """Choose the clips that a page lists.
+
+    Args:
+        models: name of each model to its table.
+        always: ids that are listed in any case.
+
+    Returns:
+        Ids in the order of the tables: all, or if there are more than :data:`LISTED`, so many at random (seed 0) and
+        those of ``always``; and how many there are in all.
+    """
+    first, *others = (table.index for table in models.values())
+    ids = first if all(index.equals(first) for index in others) else first.append(others).unique()
+    if len(ids) <= LISTED:
+        return ids.tolist(), len(ids)
+    chosen = np.zeros(len(ids), bool)
+    chosen[np.random.default_rng(0).choice(len(ids), LISTED, replace=False)] = True
+    return ids[chosen | ids.isin(list(always))].tolist(), len(ids)
 
 
 def list_clips(
@@ -22,7 +44,7 @@ def list_clips(
     Args:
         models: name of each model to its table, see :func:`.read_scores`.
         captions: of ``clips``; None without a manifest.
-        clips: ids of all tables.
+        clips: ids to list.
 
     Returns:
         ``models``, ``scores`` (titles), ``clips``, ``captions``; ``values``: of each model one list per clip, None for
@@ -31,6 +53,7 @@ def list_clips(
     """
     titles = {column: title for table in models.values() for column, title in give_titles(table).items()}
     scores = [column for column in titles if not column.startswith("clipclap")]
+    models = {name: table[table.index.isin(clips)] for name, table in models.items()}
     return {
         "models": list(models),
         "scores": [titles[column] for column in scores],

@@ -58,6 +58,8 @@ def draw_figures(
         name, axes = f"plane{number + 1 if number else ''}", (pairs[own[0]], pairs[other])
         points = {title: (table[own[0]], table[other]) for title, table in tables.items()}
         drawn[name], (title, caption) = figures.render_plane(points, axes), CAPTIONS["plane"]
+        if any(len(table) > figures.POINTS for table in tables.values()):
+            caption += f" Of more than {figures.POINTS} clips, so many are drawn at random."
         texts[name] = (title if len(own) == 2 else f"{title}: {' and '.join(axes)}", caption.format(*axes))
     if len(models) > 1:
         curves = {name: tables[name]["majorscore_average"] for name in models}

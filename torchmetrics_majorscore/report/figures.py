@@ -31,6 +31,7 @@ WIDTH = 4.2  # inches: on a phone the text is then about as large as that of the
 LINE = 0.19  # inches of a legend's entry
 LONGEST_NAME = 36  # characters of it
 CURVE_POINTS = 400
+POINTS = 20_000  # clips of a series in the plane
 
 
 def render_distributions(panels: Mapping[str, Mapping[str, ArrayLike]], label: str = COSINE) -> "Figure":
@@ -100,7 +101,7 @@ def render_plane(
     """Draw each clip at the similarities of two pairs, with the diagonal on which the two are equal.
 
     The distance to the diagonal is FairScore of the two, divided by sqrt(2). Points are pixels also in an SVG, which
-    would otherwise grow with the clips.
+    would otherwise grow with the clips. Of more than :data:`POINTS` clips as many are drawn at random.
 
     Args:
         points: name of each series to the similarities of the two pairs, each (N,) and clip by clip.
@@ -117,14 +118,16 @@ def render_plane(
         for number, (name, (x, y)) in enumerate(points.items()):
             both = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
             both = both[:, np.isfinite(both).all(axis=0)]
-            dense = both.shape[1] > 1000
+            clips, dense = both.shape[1], both.shape[1] > 1000
+            if clips > POINTS:
+                both = both[:, np.random.default_rng(0).choice(clips, POINTS, replace=False)]
             look: dict[str, Any] = {
                 "c": COLORS[number % len(COLORS)],
                 "marker": MARKERS[number % len(MARKERS)],
                 "linewidths": 0.8,
             }
             look |= {"s": 5 if dense else 20, "alpha": 0.12 if dense else 0.7}
-            axes.scatter(*both, rasterized=True, label=_name(name, both.shape[1]), **look)
+            axes.scatter(*both, rasterized=True, label=_name(name, clips), **look)
         axes.set_aspect("equal", adjustable="datalim")
         axes.axline((0, 0), slope=1, color=INK, lw=0.9, ls="--", label="equal similarities")
         axes.set_xlabel(f"{pairs[0]} {COSINE}")
@@ -204,9 +207,11 @@ def _edges(arrays: Sequence[Array]) -> Array:
 def _histogram(axes: Any, values: Array, edges: Array, name: str, number: int) -> None:
     if values.size:
         color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
-        share = np.full(values.size, 100 / values.size)
-        axes.hist(values, edges, weights=share, histtype="stepfilled", color=color, alpha=0.18)
-        axes.hist(values, edges, weights=share, histtype="step", color=color, ls=line, lw=1.5, label=name)
+        # Counted once, and drawn as if each bin were a clip of that weight.
+        counted: dict[str, Any] = {"x": edges[:-1], "bins": edges, "color": color}
+        counted["weights"] = np.histogram(values, edges)[0] * (100 / values.size)
+        axes.hist(**counted, histtype="stepfilled", alpha=0.18)
+        axes.hist(**counted, histtype="step", ls=line, lw=1.5, label=name)
         axes.plot(values.mean(), 0, marker="^", ms=7, color=color, clip_on=False, zorder=3)
 
 

@@ -96,15 +96,15 @@ def pick_clips(table: "DataFrame") -> dict[str, list[str]]:
     """
     own = anchored(find_pairs(table))
     rows = table[["majorscore_average", *own]].dropna()
-    ordered = rows["majorscore_average"].sort_values(ascending=False, kind="stable").index.tolist()
-    best = ordered[: min(PER_GROUP, (len(ordered) + 1) // 2)]
-    worst = ordered[: len(best) - 1 : -1][:PER_GROUP]
+    ordered = rows["majorscore_average"].sort_values(ascending=False, kind="stable").index
+    best = ordered[: min(PER_GROUP, (len(ordered) + 1) // 2)].tolist()
+    worst = ordered[len(best) :][::-1][:PER_GROUP].tolist()
     ranks = rows[own].rank(pct=True)
     picked = {"best": best, "worst": worst}
     for column in own[::-1] if len(own) > 1 else []:
         low, high = ranks[column], ranks.drop(columns=column).mean(axis=1)
         apart = (high - low)[(high >= high.median()) & (low <= low.median()) & (high > low)]
-        picked[column] = apart.sort_values(ascending=False, kind="stable").index.tolist()[:PER_GROUP]
+        picked[column] = apart.sort_values(ascending=False, kind="stable").index[:PER_GROUP].tolist()
     return picked
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore import __version__
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media import Entry, read_manifest
-from torchmetrics_majorscore.report.clips import list_clips
+from torchmetrics_majorscore.report.clips import choose_clips, list_clips
 from torchmetrics_majorscore.report.drawings import draw_figures
 from torchmetrics_majorscore.report.figures import INK
 from torchmetrics_majorscore.report.gallery import caption, make_groups
@@ -16,10 +16,10 @@ from torchmetrics_majorscore.report.preview import SECONDS
 from torchmetrics_majorscore.report.summary import (
     COMBINED,
     count_clips,
-    give_differences,
     give_discrimination,
     give_means,
     give_titles,
+    subtract,
     with_clipclap,
 )
 from torchmetrics_majorscore.tables.pairs import SIMILARITY, find_pairs
@@ -40,8 +40,8 @@ def write_report(
 ) -> Path:
     """Write one HTML page about the tables of one model or more.
 
-    The page holds everything that it shows: figures, small copies of the clips of the gallery, all rows. Equal inputs
-    give equal pages.
+    The page holds everything that it shows: figures, small copies of the clips of the gallery, and the rows of all
+    clips or, of very many, of a sample that it names, see :func:`.choose_clips`. Equal inputs give equal pages.
 
     Args:
         tables: name, for example of a model, to its CSV file of ``majorscore score``, with the summary beside it.
@@ -106,7 +106,12 @@ def _render(series: Mapping[str, "pd.DataFrame"], wrong: str | None, signature: 
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     models = {name: table for name, table in series.items() if name != wrong}
     (first, table), *others = models.items()
-    means = {name: give_means(frame) for name, frame in series.items()}
+    apart = {f"{first} \u2212 {name}": subtract(table, other) for name, other in others}
+    of = give_means([*series.values(), *apart.values()])
+    means, differences = dict(zip(series, of, strict=False)), dict(zip(apart, of[len(series) :], strict=True))
+    groups = make_groups(models, manifests)
+    clips, total = choose_clips(models, {card["id"] for group in groups for card in group["cards"]})
+    captions = [caption(manifests, clip) for clip in clips] if manifests else None
     return environment.get_template("page.html.jinja").render(
         version=__version__,
         signature=signature,
@@ -118,16 +123,13 @@ def _render(series: Mapping[str, "pd.DataFrame"], wrong: str | None, signature: 
         shown=list(manifests),
         counts={name: count_clips(frame) for name, frame in series.items()},
         means=means,
-        differences={f"{first} \u2212 {name}": give_differences(table, other) for name, other in others},
+        differences=differences,
         discrimination=give_discrimination(table, series[wrong]) if wrong else {},
         drawings=draw_figures(series, means, list(models)),
-        groups=make_groups(models, manifests),
+        groups=groups,
         seconds=int(SECONDS),
         drawn=means[first]["majorscore_average"],
-        table=_clips(models, manifests),
+        listed=len(clips),
+        clips=total,
+        table=list_clips(models, captions, clips),
     )
-
-
-def _clips(models: Mapping[str, "pd.DataFrame"], manifests: Manifests) -> dict[str, Any]:
-    clips = list(dict.fromkeys(clip for table in models.values() for clip in table.index))
-    return list_clips(models, [caption(manifests, clip) for clip in clips] if manifests else None, clips)

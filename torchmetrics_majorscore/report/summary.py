@@ -1,10 +1,10 @@
 """What a page says in numbers: titles of columns, means, paired differences, discrimination; all with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.statistics.bootstrap import Interval
-from torchmetrics_majorscore.statistics.consistency import compare
+from torchmetrics_majorscore.statistics.consistency import compare_scores
 from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.pairs import anchored, find_pairs
 
@@ -43,23 +43,28 @@ def with_clipclap(table: "pd.DataFrame") -> "pd.DataFrame":
     return table.assign(**{f"clipclap_{name}": values for name, values in combined.items()})
 
 
-def give_means(table: "pd.DataFrame") -> dict[str, Interval]:
-    """Give the mean of each column of :func:`give_titles`."""
-    columns = list(give_titles(table))
-    return dict(zip(columns, bootstrap_means([table[column] for column in columns]), strict=True))
+def give_means(tables: Sequence["pd.DataFrame"]) -> list[dict[str, Interval]]:
+    """Give the mean of each column of :func:`give_titles`, of each table."""
+    found: list[dict[str, Interval]] = [{} for _ in tables]
+    for size in {len(table) for table in tables}:
+        # Equal numbers of clips are drawn alike, so one time is enough.
+        own = [(k, name) for k, table in enumerate(tables) if len(table) == size for name in give_titles(table)]
+        for (k, name), mean in zip(own, bootstrap_means([tables[k][name].to_numpy() for k, name in own]), strict=True):
+            found[k][name] = mean
+    return found
 
 
-def give_differences(first: "pd.DataFrame", other: "pd.DataFrame") -> dict[str, Interval]:
-    """Give the mean of first - other over the clips that both tables have, as ``majorscore compare`` does."""
-    one, two = first.align(other, join="inner")
-    numeric = list(give_titles(one))
-    return give_means(one[numeric] - two[numeric])
+def subtract(first: "pd.DataFrame", other: "pd.DataFrame") -> "pd.DataFrame":
+    """Give first - other for the clips that both tables have, as ``majorscore compare`` does."""
+    numeric = [column for column in give_titles(first) if column in other]
+    one, two = first[numeric].align(other[numeric], join="inner")
+    return one - two
 
 
 def give_discrimination(first: "pd.DataFrame", wrong: "pd.DataFrame") -> dict[str, dict[str, Interval]]:
     """Compare the clips that both tables have, with their own captions and with others."""
     one, two = first.align(wrong, join="inner")
-    return {column: compare(one[column], two[column]) for column in DISCRIMINATING if column in one}
+    return compare_scores({column: (one[column], two[column]) for column in DISCRIMINATING if column in one})
 
 
 def count_clips(table: "pd.DataFrame") -> str:

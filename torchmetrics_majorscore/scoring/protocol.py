@@ -8,9 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,12 +19,14 @@ from torchmetrics_majorscore.functional.similarity import Pairs
 from torchmetrics_majorscore.scoring.columns import table_columns, table_values
 from torchmetrics_majorscore.scoring.read import MODALITIES
 from torchmetrics_majorscore.statistics.balance import Balance, balance
-from torchmetrics_majorscore.statistics.bootstrap import Interval, bootstrap
-from torchmetrics_majorscore.statistics.consistency import compare, derange, relative_change
+from torchmetrics_majorscore.statistics.bootstrap import Interval
+from torchmetrics_majorscore.statistics.consistency import compare_scores, derange, relative_change
+from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
 from torchmetrics_majorscore.tables.read import is_seeded
 from torchmetrics_majorscore.tables.write import ScoreTable, check_table
 
+T = TypeVar("T")
 CLIPCLAP = (("clip_video", "clip_text"), ("clap_text", "clap_audio"))
 
 
@@ -197,13 +198,13 @@ def _measure(sets: dict[str, Tensor], seed: int) -> Consistency:
     whole = {name: similarities[~similarities.isnan().any(dim=-1)].numpy() for name, similarities in sets.items()}
     spread = {name: math.sqrt(x.var(axis=0, ddof=1).mean()) if len(x) > 1 else math.nan for name, x in whole.items()}
     return Consistency(
-        {key: _mean(values, seed) for key, values in scores.items()},
-        {c: compare(scores["consistent", c], scores["mispaired", c], seed) for c in COMBINATIONS},
-        {name: _mean(values, seed) for name, values in fair.items()},
-        {name: _mean(values / spread[name], seed) for name, values in fair.items()},
+        _means(scores, seed),
+        compare_scores({c: (scores["consistent", c], scores["mispaired", c]) for c in COMBINATIONS}, seed),
+        _means(fair, seed),
+        _means({name: values / spread[name] for name, values in fair.items()}, seed),
         {name: balance(*similarities.T) for name, similarities in whole.items() if count == 2},
     )
 
 
-def _mean(values: Any, seed: int) -> Interval:
-    return bootstrap(np.mean, values, seed=seed)
+def _means(values: Mapping[T, Any], seed: int) -> dict[T, Interval]:
+    return dict(zip(values, bootstrap_means(list(values.values()), seed=seed), strict=True))

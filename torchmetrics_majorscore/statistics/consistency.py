@@ -7,13 +7,24 @@ Intervals come from rows resampled with a seed that stands beside them.
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from torchmetrics_majorscore.statistics.bootstrap import ROUNDING, Array, Index, Interval, bootstrap, complete_rows
+from torchmetrics_majorscore.statistics.bootstrap import (
+    LARGE,
+    ROUNDING,
+    Array,
+    Index,
+    Interval,
+    bootstrap,
+    complete_rows,
+)
+from torchmetrics_majorscore.statistics.separation import paired, separate
 
+T = TypeVar("T")
 TRIES = 100
 """Draws for each row until a swap counts as impossible."""
 
@@ -193,10 +204,32 @@ def compare(consistent: ArrayLike, mispaired: ArrayLike, seed: int = 0) -> dict[
         >>> compare([0.9, 0.5, 0.7, 0.8], [0.5, 0.1, 0.6, 0.2])["auroc"].value
         0.90625
     """
+    return compare_scores({"": (consistent, mispaired)}, seed)[""]
+
+
+def compare_scores(scores: Mapping[T, tuple[ArrayLike, ArrayLike]], seed: int = 0) -> dict[T, dict[str, Interval]]:
+    """Compute how well each of several scores of the same clips tells consistent from mispaired captions.
+
+    Args:
+        scores: name to what :func:`compare` takes.
+        seed: see :func:`bootstrap`. Of more than LARGE clips, rows have weights, see :mod:`.separation`.
+
+    Returns:
+        Name to what :func:`compare` gives.
+
+    Raises:
+        ValueError: see :func:`compare`.
+    """
+    pairs = [paired(*pair) for pair in scores.values()]
+    if pairs and min(high.size for high, _ in pairs) > LARGE:
+        return dict(zip(scores, separate(pairs, seed), strict=True))
     faster = {auroc: _auroc_of_drawn}
     return {
-        measure.__name__: bootstrap(measure, consistent, mispaired, seed=seed, of_drawn=faster.get(measure))
-        for measure in (auroc, win_rate, d_prime)
+        name: {
+            measure.__name__: bootstrap(measure, *pair, seed=seed, of_drawn=faster.get(measure))
+            for measure in (auroc, win_rate, d_prime)
+        }
+        for name, pair in zip(scores, pairs, strict=True)
     }
 
 

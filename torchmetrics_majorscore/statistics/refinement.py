@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from torchmetrics_majorscore.statistics.bootstrap import Array
+from torchmetrics_majorscore.statistics.bootstrap import Array, Index
+from torchmetrics_majorscore.statistics.ranking import number_groups
 
 
 def find_limits(
@@ -14,7 +15,7 @@ def find_limits(
     *,
     threshold: float | None = None,
     quantile: float | None = None,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[str] | Index | None = None,
     lower: bool = False,
 ) -> Array:
     """Give the limit that applies to each score; one that is equal to its limit is to be kept.
@@ -24,7 +25,7 @@ def find_limits(
         threshold: the limit; or
         quantile: share to reject, the worst ones, in (0, 1). Interpolated linearly, so a tie at the limit keeps all of
             its clips.
-        groups: with a quantile, class of each score: the worst share of each class.
+        groups: with a quantile, class of each score, or its number: the worst share of each class.
         lower: whether low scores are better, so that the limit is an upper one.
 
     Returns:
@@ -47,7 +48,7 @@ def find_limits(
     share = 1 - quantile if lower else quantile
     members = np.zeros(values.size, np.int64)
     if groups is not None:
-        members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
+        members = number_groups(groups)
     order = members.argsort(kind="stable")
     parts = np.split(values[order], np.cumsum(np.bincount(members))[:-1])
-    return np.array([np.quantile(part, share) for part in parts])[members]
+    return np.array([np.quantile(part, share) if part.size else math.nan for part in parts])[members]

@@ -5,7 +5,6 @@ A column ``x`` with ``x_low`` and ``x_high`` beside it is a value with its 95 % 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, combinations, count
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.statistics.bootstrap import Interval
+from torchmetrics_majorscore.statistics.bootstrap import Index, Interval
 from torchmetrics_majorscore.statistics.comparison import PairedComparison, compare_pairs
 from torchmetrics_majorscore.statistics.means import bootstrap_means
 from torchmetrics_majorscore.tables.read import require_columns, value_columns
@@ -69,13 +68,16 @@ def compare_models(
     for table in tables.values():
         require_columns(table, names)
     common, dropped = _common(tables, names)
-    values = {model: table.loc[common, names].to_numpy().T for model, table in tables.items()}
+    clips = len(next(iter(common.values())))
+    values = {m: [table[name].to_numpy()[common[m]] for name in names] for m, table in tables.items()}
     pairs = list(combinations(values, 2))
+    apart = [one - other for a, b in pairs for one, other in zip(values[a], values[b], strict=True)]
     # All at once: however many columns there are, the clips are drawn one time.
-    drawn = bootstrap_means(np.concatenate([*values.values(), *(values[a] - values[b] for a, b in pairs)]), seed=seed)
+    drawn = bootstrap_means([*chain.from_iterable(values.values()), *apart], seed=seed)
+    del apart
     of = dict(zip([*values, *pairs], (drawn[k : k + len(names)] for k in count(0, len(names))), strict=False))
     means = [
-        {"model": model, "n": len(common)}
+        {"model": model, "n": clips}
         | {k: v for name, found in zip(names, of[model], strict=True) for k, v in interval_cells(name, found).items()}
         for model in values
     ]
@@ -87,27 +89,41 @@ def compare_models(
     return Comparison(pd.DataFrame(means).set_index("model"), pd.DataFrame(tests), dropped)
 
 
-def _common(tables: Mapping[str, pd.DataFrame], names: list[str]) -> tuple[pd.Index[str], pd.DataFrame]:
-    """Give the clips that have a value everywhere, and say why the others have not, both as they first occur."""
+def _common(tables: Mapping[str, pd.DataFrame], names: list[str]) -> tuple[dict[str, Index], pd.DataFrame]:
+    """Give the rows of each table whose clips have a value everywhere, and why other clips have not: as they occur."""
     import pandas as pd
 
-    order = pd.Index(dict.fromkeys(chain.from_iterable(table.index for table in tables.values())), dtype=object)
-    complete = np.ones(len(order), bool)
-    states = {}
+    first, *others = (table.index for table in tables.values())
+    if all(index.equals(first) for index in others):
+        numbers, order = np.tile(np.arange(len(first)), len(tables)), first
+    else:
+        numbers, order = pd.factorize(first.append(others))
+    rows, whole = {}, {}
+    start = 0
     for model, table in tables.items():
-        # 1 for a clip with all values, 0 for one without, NaN for none.
-        states[model] = (~table[names].isna().any(axis=1)).astype(float).reindex(order)
-        complete &= states[model].to_numpy() == 1
-    rows = []
-    for clip in order[~complete]:
-        absent = [model for model in tables if math.isnan(states[model][clip])]
-        without = [model for model in tables if states[model][clip] == 0]
-        reasons = [f"not in {model}" for model in absent] + [f"no value in {model}" for model in without]
-        details = dict.fromkeys(tables[model].at[clip, "error"] for model in without)
-        rows.append({"id": clip, "reason": "; ".join(reasons), "detail": "; ".join(filter(None, details))})
-    if not complete.any():
-        raise ValueError(f"Expected clips with values in all of {', '.join(tables)}, got none of {len(rows)}.")
-    return order[complete], pd.DataFrame(rows, columns=["id", "reason", "detail"]).set_index("id")
+        rows[model] = np.full(len(order), -1)  # -1 for a clip that is not there
+        rows[model][numbers[start : start + len(table)]] = np.arange(len(table))
+        start += len(table)
+        whole[model] = np.ones(len(table), bool)
+        for name in names:
+            whole[model] &= ~np.isnan(table[name].to_numpy())
+    lost = np.flatnonzero(~np.all([np.append(whole[m], False)[rows[m]] for m in tables], axis=0))
+    reasons: list[list[str]] = [[] for _ in lost]
+    details: list[dict[str, None]] = [{} for _ in lost]
+    for model in tables:
+        for place in np.flatnonzero(rows[model][lost] < 0):
+            reasons[place].append(f"not in {model}")
+    for model, table in tables.items():
+        without = np.flatnonzero((rows[model][lost] >= 0) & ~np.append(whole[model], False)[rows[model][lost]])
+        errors = table["error"].iloc[rows[model][lost[without]]]
+        for place, error in zip(without, errors, strict=True):
+            reasons[place].append(f"no value in {model}")
+            details[place] |= {error: None} if error else {}
+    if len(lost) == len(order):
+        raise ValueError(f"Expected clips with values in all of {', '.join(tables)}, got none of {len(order)}.")
+    dropped = pd.DataFrame({"reason": map("; ".join, reasons), "detail": map("; ".join, details)}, dtype=object)
+    dropped = dropped.set_axis(pd.Index(order[lost], name="id"))
+    return {model: np.delete(own, lost) for model, own in rows.items()}, dropped
 
 
 def _tests(

@@ -5,14 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media.cells import neutral, original
 from torchmetrics_majorscore.media.manifest import read_ids
 from torchmetrics_majorscore.replace import replacing
 from torchmetrics_majorscore.tables.parquet import is_parquet
+from torchmetrics_majorscore.tables.plain import read_plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from torchmetrics_majorscore.statistics.bootstrap import Array, Index
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -71,31 +81,131 @@ def pick_column(rows: Mapping[str, Mapping[str, Any]], column: str) -> dict[str,
     return {clip: cell for clip, cell in cells.items() if cell}
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as a manifest.
+class Listed:
+    """The rows of a manifest, to write some of them again.
 
-    Args:
-        path: CSV, TSV, JSONL or Parquet file to write; in the first two no cell is a formula to a spreadsheet.
-        rows: column name to cell; in JSONL each row keeps its own columns.
-        columns: all columns, in order.
+    Attributes:
+        ids: of the clips, in order.
     """
-    if is_parquet(path):
+
+    def __init__(self, path: Path) -> None:
+        self._rows = read_rows(path)
+        self.ids = list(self._rows)
+
+    def pick(self, column: str) -> dict[str, str]:
+        """Pick one column, see :func:`pick_column`."""
+        return pick_column(self._rows, column)
+
+    def write(self, path: Path, places: Index, scores: Array, reasons: NDArray[np.object_]) -> None:
+        """Write rows, with the columns ``score`` and ``reason``, which replace those of these names.
+
+        Args:
+            path: CSV, TSV, JSONL or Parquet file; in the first two no cell is a formula to a spreadsheet. In JSONL each
+                row keeps its own columns.
+            places: numbers of the rows.
+            scores: of these rows, NaN for none.
+            reasons: of these rows.
+        """
+        added = zip(_given(scores), reasons.tolist(), strict=True)
+        rows = list(self._rows.values())
+        chosen = [rows[place] | {"score": s, "reason": r} for place, (s, r) in zip(places, added, strict=True)]
+        columns = list(dict.fromkeys([*(name for row in rows for name in row), "score", "reason"]))
+        if is_parquet(path):
+            import pyarrow as pa
+
+            _write_arrow(path, pa.table({name: [row.get(name) for row in chosen] for name in columns}))
+        elif path.suffix.lower() == ".jsonl":
+            encode = json.JSONEncoder(ensure_ascii=False).encode
+            with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(encode(row) + "\n" for row in chosen)
+        else:
+            _write_cells(path, {name: [_cell(row.get(name)) for row in chosen] for name in columns})
+
+
+class ListedColumns(Listed):
+    """The same of a plain CSV or a Parquet file, whose rows stay Arrow's columns."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.ids = table["id"].to_pylist()
+
+    def pick(self, column: str) -> dict[str, str]:
+        """Pick one column."""
+        if column not in self._table.column_names:
+            raise ValueError(f"Expected a column of the manifest, {', '.join(self._table.column_names)}, got {column}.")
+        cells = zip(self.ids, self._table[column].to_pylist(), strict=True)
+        return {clip: text for clip, cell in cells if cell is not None and (text := str(cell).strip())}
+
+    def write(self, path: Path, places: Index, scores: Array, reasons: NDArray[np.object_]) -> None:
+        """Write rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        chosen = self._table.take(pa.array(places))
+        for name, column in {"score": pa.array(scores, from_pandas=True), "reason": pa.array(reasons.tolist())}.items():
+            there = name in chosen.column_names
+            chosen = (
+                chosen.set_column(chosen.column_names.index(name), name, column)
+                if there
+                else (chosen.append_column(name, column))
+            )
+        if is_parquet(path):
+            _write_arrow(path, chosen)
+            return
+        cells = {}
+        for name, column in zip(chosen.column_names, chosen.columns, strict=True):
+            cells[name] = column.to_pylist()
+            if pa.types.is_string(column.type) and pc.any(pc.match_substring_regex(column, "^['=+@\t\r-]")).as_py():
+                cells[name] = [neutral(cell) for cell in cells[name]]
+        _write_cells(path, cells)
+
+
+def read_listed(path: Path) -> Listed:
+    """Read a manifest to write some of its rows again; see :func:`read_rows` for Args and Raises."""
+    if is_parquet(path) and path.is_file():
+        needs_extra("pyarrow", "scale")
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
-        with replacing(path) as new:
-            pq.write_table(table, new, compression="zstd")
-        return
+        try:
+            table = pq.read_table(path)
+        except pa.ArrowInvalid:
+            return Listed(path)  # which says what it is
+    else:
+        table = read_plain(path, lambda _: False) if path.suffix.lower() == ".csv" and path.is_file() else None
+    return Listed(path) if table is None or not _has_plain_ids(table) else ListedColumns(table)
+
+
+def _has_plain_ids(table: pa.Table) -> bool:
+    """Tell whether the ids are what :func:`.read_ids` gives, and none of them is wrong."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = [name.strip().lower() for name in table.column_names]
+    if "id" not in table.column_names or len(set(names)) < len(names) or not len(table):
+        return False
+    ids = table["id"]
+    if not pa.types.is_string(ids.type) or ids.null_count or pc.count_distinct(ids).as_py() < len(ids):
+        return False
+    return not pc.any(pc.or_(pc.equal(ids, ""), pc.not_equal(ids, pc.utf8_trim_whitespace(ids)))).as_py()
+
+
+def _write_arrow(path: Path, table: pa.Table) -> None:
+    import pyarrow.parquet as pq
+
+    with replacing(path) as new:
+        pq.write_table(table, new, compression="zstd")
+
+
+def _write_cells(path: Path, cells: Mapping[str, Sequence[Any]]) -> None:
     with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
-        if path.suffix.lower() == ".jsonl":
-            encode = json.JSONEncoder(ensure_ascii=False).encode
-            file.writelines(encode(row) + "\n" for row in rows)
-            return
-        delimiter = _DELIMITERS[path.suffix.lower()]
-        writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        writer = csv.writer(file, delimiter=_DELIMITERS[path.suffix.lower()], lineterminator="\n")
+        writer.writerow(cells)
+        writer.writerows(zip(*cells.values(), strict=True))
+
+
+def _given(scores: Array) -> list[float | None]:
+    return [None if math.isnan(score) else score for score in scores.tolist()]
 
 
 def _cell(value: Any) -> Any:

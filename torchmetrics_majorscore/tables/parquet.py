@@ -69,11 +69,13 @@ def convert_to_parquet(table: Path, path: Path) -> None:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read the columns of a table, without an index; ValueError if it is none."""
+    """Read the columns of a table but ``source``, without an index; ValueError if it is none."""
     import pyarrow.parquet as pq
 
     read_summary(path)
-    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    names = [name for name in pq.read_schema(path).names if name != "source"]
+    # Arrow's columns are given up one by one, as pandas' are made.
+    frame: pd.DataFrame = pq.read_table(path, columns=names).to_pandas(split_blocks=True, self_destruct=True)
     return frame
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from torchmetrics_majorscore.statistics.ranking import rank_within
 from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
 
@@ -40,13 +42,21 @@ def rank_candidates(
     lower = column in LOWER_IS_BETTER
     if not 0 <= penalty < float("inf") or (penalty and lower):
         raise ValueError(f"Expected a finite penalty >= 0, and 0 for {', '.join(LOWER_IS_BETTER)}, got {penalty}.")
-    ranked = table[[column]].set_axis(["score"], axis=1)
+    import pandas as pd
+
+    score = table[column].to_numpy(copy=True)
     if penalty:
-        ranked["score"] -= penalty * table["fairscore"]
-    ranked["prompt"] = [_prompt(clip, prompts) for clip in table.index]
-    ranked = ranked.reset_index().sort_values("id")
-    ranked["rank"] = rank_within(ranked["score"], ranked["prompt"].tolist(), lower)
-    return ranked.astype({"rank": "Int64"}).sort_values(["prompt", "rank"]).set_index(["prompt", "id"])
+        score -= penalty * table["fairscore"].to_numpy()
+    groups, names = pd.factorize(pd.Index([_prompt(clip, prompts) for clip in table.index.tolist()]), sort=True)
+    by_id = table.index.argsort()
+    rank = np.empty(len(table))
+    rank[by_id] = rank_within(score[by_id], groups[by_id], lower)
+    order = by_id[np.lexsort((rank[by_id], groups[by_id]))]  # stable; NaN last
+    # Both are unique and known: an index that is made of columns would look for that.
+    levels, codes = [names, table.index[order]], [groups[order], np.arange(len(order))]
+    index = pd.MultiIndex(levels, codes, names=["prompt", "id"], verify_integrity=False)
+    places = pd.array(rank[order], dtype="Float64").astype("Int64")
+    return pd.DataFrame({"score": score[order], "rank": places}, index)
 
 
 def best_candidates(ranked: pd.DataFrame, count: int) -> pd.DataFrame:

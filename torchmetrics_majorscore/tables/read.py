@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchmetrics_majorscore.extras import needs_extra
-from torchmetrics_majorscore.media.cells import original
 from torchmetrics_majorscore.tables.parquet import is_parquet, read_parquet, read_summary
+from torchmetrics_majorscore.tables.plain import read_plain
 from torchmetrics_majorscore.tables.write import WORDS, parse_rows, summary_path
 
 if TYPE_CHECKING:
@@ -96,12 +94,14 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
         ModuleNotFoundError: pandas is missing, or pyarrow for a ``.parquet`` file.
     """
     needs_extra("pandas", "evaluation")
+    import numpy as np
+
     path = Path(path)
     frame, signature = _read_parquet(path) if is_parquet(path) else _read_csv(path)
-    frame = frame.set_index("id").drop(columns="source", errors="ignore")
+    if not frame["id"].is_unique:
+        raise ValueError(f"Expected unique ids in {path}, got {frame['id'][frame['id'].duplicated()].iloc[0]!r} twice.")
+    frame = frame.set_index("id")
     frame["remarks"] = frame.get("remarks", "")
-    if not frame.index.is_unique:
-        raise ValueError(f"Expected unique ids in {path}, got {frame.index[frame.index.duplicated()][0]!r} twice.")
     for name in value_columns(frame):
         try:
             if frame[name].dtype.kind == "O":
@@ -109,7 +109,7 @@ def read_scores(path: str | Path) -> tuple[pd.DataFrame, str]:
             frame[name] = frame[name].astype("float64")
         except ValueError as error:
             raise ValueError(f"Expected numbers in column {name} of {path}, got: {error}.") from error
-        if (frame[name].abs() == math.inf).any():
+        if np.isinf(frame[name].to_numpy()).any():
             raise ValueError(f"Expected finite numbers in column {name} of {path}, got an infinite one.")
     return frame, signature
 
@@ -142,31 +142,16 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
     frame = _read_plain(path)
     if frame is None:
         header, rows = _read_cells(path)
-        frame = pd.DataFrame(rows, columns=header, dtype=object)
+        frame = pd.DataFrame(rows, columns=header, dtype=object).drop(columns="source", errors="ignore")
     return frame, _signature(summary)
 
 
 def _read_plain(path: Path) -> pd.DataFrame | None:
-    """Split a table into the same cells with pandas' own parser; None of one in which anything is unusual."""
-    import pandas as pd
-
-    content = path.read_bytes()
-    header = content[: content.find(b"\n")].decode("utf-8-sig", "surrogateescape").split(",")
-    plain = {"id", "error"} <= set(header) and len(set(header)) == len(header)
-    if not plain or not content.endswith(b"\n") or b"\r" in content or b"\0" in content:
+    """Read a table with Arrow's parser; None of one that :func:`_read_cells` has to read, or to explain."""
+    found = read_plain(path, lambda name: name not in ("id", *WORDS))
+    if found is None or not {"id", "error"} <= set(found.column_names):
         return None
-    how = {"keep_default_na": False, "skip_blank_lines": False, "dtype": object, "low_memory": False}
-    try:
-        frame = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", encoding_errors="surrogateescape", **how)
-    except ValueError:
-        return None
-    # Rows with a cell too many are an error or become an index; those with one too few have fewer commas.
-    commas = sum(part.count(b",") for part in content.split(b'"')[::2])
-    if not isinstance(frame.index, pd.RangeIndex) or commas != (len(header) - 1) * (len(frame) + 1):
-        return None
-    for name in header if b"'" in content else ():
-        marked = frame[name].str.startswith("'")
-        frame[name] = frame[name].mask(marked, frame.loc[marked, name].map(original)) if marked.any() else frame[name]
+    frame: pd.DataFrame = found.drop_columns([name for name in found.column_names if name == "source"]).to_pandas()
     return frame
 
 

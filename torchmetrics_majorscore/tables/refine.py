@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from torchmetrics_majorscore.statistics.refinement import find_limits
-from torchmetrics_majorscore.tables.manifest import pick_column, read_rows, write_rows
+from torchmetrics_majorscore.tables.manifest import read_listed
 from torchmetrics_majorscore.tables.read import LOWER_IS_BETTER, require_columns
 
 if TYPE_CHECKING:
@@ -45,21 +47,27 @@ def judge(
     """
     require_columns(table, [column])
     lower = column in LOWER_IS_BETTER
-    judged = table[[column]].set_axis(["score"], axis=1)
-    judged["reason"] = table["error"].mask((table["error"] == "") & judged["score"].isna(), f"no {column}")
-    groups = judged.index.map(lambda clip: "" if classes is None else classes.get(clip, ""))
+    import pandas as pd
+
+    scores, reasons = table[column].to_numpy(), table["error"].to_numpy(dtype=object, copy=True)
+    reasons[(reasons == "") & np.isnan(scores)] = f"no {column}"
+    names, of = pd.Index([""]), np.zeros(len(table), np.int64)
     if classes is not None:
-        judged["reason"] = judged["reason"].mask((groups == "") & (judged["reason"] == ""), "no class")
-    valid = judged["reason"] == ""
-    scores, groups = judged["score"][valid], groups[valid]
-    of_class = None if classes is None else groups.tolist()
-    limits = find_limits(scores, threshold=threshold, quantile=quantile, groups=of_class, lower=lower)
+        of, names = pd.factorize(pd.Index([classes.get(clip, "") for clip in table.index.tolist()], dtype=object))
+        reasons[(reasons == "") & (names == "")[of]] = "no class"
+    valid = np.flatnonzero(reasons == "")
+    own, groups = scores[valid], of[valid]
+    by = None if classes is None else groups
+    limits = find_limits(own, threshold=threshold, quantile=quantile, groups=by, lower=lower)
+    beyond = own > limits if lower else own < limits
     side, source = "above" if lower else "below", "" if quantile is None else f", quantile {quantile:g}"
-    judged.loc[valid, "reason"] = [
-        f"{column} {side} {limit:.6g}{source}{f' of {group}' if group else ''}" if beyond else ""
-        for beyond, limit, group in zip(scores > limits if lower else scores < limits, limits, groups, strict=True)
-    ]
-    return judged
+    # One limit, and one text, for each class.
+    first = {group: limits[place] for group, place in zip(*np.unique(groups, return_index=True), strict=True)}
+    said = np.empty(len(names), object)
+    for group, limit in first.items():
+        said[group] = f"{column} {side} {limit:.6g}{source}{f' of {names[group]}' if names[group] else ''}"
+    reasons[valid[beyond]] = said[groups[beyond]]
+    return pd.DataFrame({"score": scores, "reason": reasons}, table.index)
 
 
 def split_manifest(
@@ -102,19 +110,25 @@ def split_manifest(
     for path in paths.values():
         if path.exists() and not overwrite:
             raise FileExistsError(f"Expected a new file, got {path}, which exists: overwrite it, or name a folder.")
-    rows = read_rows(manifest)
-    if not rows.keys() & set(table.index):
-        raise ValueError(f"Expected the table of {manifest}, got one that has none of its {len(rows)} clips.")
-    classes = None if by_class is None else pick_column(rows, by_class)
-    of_manifest = table[table.index.isin(list(rows))]
-    judged = judge(of_manifest, column, threshold=threshold, quantile=quantile, classes=classes)
-    found = dict(zip(judged.index, zip(judged["score"], judged["reason"], strict=True), strict=True))
-    parts: dict[str, list[dict[str, Any]]] = {part: [] for part in paths}
-    for clip, row in rows.items():
-        score, reason = found.get(clip, (math.nan, "not scored"))
-        added = {"score": None if math.isnan(score) else score, "reason": reason}
-        parts["rejected" if reason else "kept"].append(row | added)
-    columns = list(dict.fromkeys([*(name for row in rows.values() for name in row), "score", "reason"]))
-    for part, chosen in parts.items():
-        write_rows(paths[part], chosen, columns)
-    return {part: (path, len(parts[part])) for part, path in paths.items()}
+    import pandas as pd
+
+    rows = read_listed(manifest)
+    # The ids of a table are unique, so that they have the first numbers, in its order.
+    numbers = pd.factorize(table.index.append(pd.Index(rows.ids, dtype=table.index.dtype)))[0][len(table) :]
+    scored = numbers < len(table)
+    if not scored.any():
+        raise ValueError(f"Expected the table of {manifest}, got one that has none of its {len(numbers)} clips.")
+    classes = None if by_class is None else rows.pick(by_class)
+    kept = np.zeros(len(table), bool)
+    kept[numbers[scored]] = True
+    judged = judge(
+        table if kept.all() else table[kept], column, threshold=threshold, quantile=quantile, classes=classes
+    )
+    place = np.cumsum(kept) - 1
+    scores, reasons = np.full(len(numbers), math.nan), np.full(len(numbers), "not scored", object)
+    scores[scored] = judged["score"].to_numpy()[place[numbers[scored]]]
+    reasons[scored] = judged["reason"].to_numpy(dtype=object)[place[numbers[scored]]]
+    chosen = {"kept": np.flatnonzero(reasons == ""), "rejected": np.flatnonzero(reasons != "")}
+    for part, places in chosen.items():
+        rows.write(paths[part], places, scores[places], reasons[places])
+    return {part: (path, len(chosen[part])) for part, path in paths.items()}

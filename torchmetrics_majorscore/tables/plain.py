@@ -1,0 +1,75 @@
+"""Plain CSV files read with Arrow's parser, to the same cells as Python's ``csv`` gives and ten times as fast."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics_majorscore.media.cells import original
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_QUOTED = re.compile(rb'(?<![^,\n])"[^"]*(?:""[^"]*)*"(?=[,\n])')
+
+
+def read_plain(path: Path, is_number: Callable[[str], bool]) -> pa.Table | None:
+    """Read a CSV file with a header.
+
+    Args:
+        path: of the file.
+        is_number: tells of a column's name whether its cells are numbers, or empty; the others are texts.
+
+    Returns:
+        A table of float64, null for an empty cell, and of texts as they were before :func:`.neutral`. None without
+        pyarrow, and of a file in which anything is unusual: a row that is cut off or empty, a quotation mark inside a
+        cell, another encoding than UTF-8, a carriage return, a number that is none. Whoever reads it by other means
+        then says what it is.
+    """
+    if find_spec("pyarrow") is None:
+        return None
+    content = path.read_bytes()
+    start = 3 if content.startswith(b"\xef\xbb\xbf") else 0
+    header = content[start : content.find(b"\n")].decode("utf-8", "replace").split(",")
+    unusual = any(part in content for part in (b"\r", b"\0", b"\n\n"))
+    if unusual or not content.endswith(b"\n") or len(set(header)) < len(header):
+        return None
+    quoted = b'"' in content
+    if quoted and b'"' in _QUOTED.sub(b"", content):
+        return None
+    found = _parse(content, header, is_number, quoted)
+    if found is None or found.column_names != header:
+        return None
+    return found if b"'" not in content else _as_given(found)
+
+
+def _parse(content: bytes, header: list[str], is_number: Callable[[str], bool], quoted: bool) -> pa.Table | None:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    kinds = {name: pa.float64() if is_number(name) else pa.string() for name in header}
+    try:
+        return csv.read_csv(
+            pa.BufferReader(content),
+            parse_options=csv.ParseOptions(newlines_in_values=quoted, ignore_empty_lines=False),
+            convert_options=csv.ConvertOptions(column_types=kinds, null_values=[""]),
+        )
+    except pa.ArrowInvalid:
+        return None
+
+
+def _as_given(table: pa.Table) -> pa.Table:
+    """Undo :func:`.neutral` where a column has cells that begin with an apostrophe."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, name in enumerate(table.column_names):
+        column: Any = table[name]
+        if column.type == pa.string() and pc.any(pc.starts_with(column, "'")).as_py():
+            table = table.set_column(
+                place, name, pa.array([original(cell) for cell in column.to_pylist()], pa.string())
+            )
+    return table
