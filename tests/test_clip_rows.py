@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
-for package in ("av", "ftfy"):
+for package in ("av", "ftfy", "pandas"):
     pytest.importorskip(package)
+
+import pandas as pd  # noqa: E402
 
 from torchmetrics_majorscore.media import read_manifest  # noqa: E402
 from torchmetrics_majorscore.scoring.clip_rows import ClipRows  # noqa: E402
@@ -55,6 +57,8 @@ def test_rows_are_those_of_one_process_from_bytes_paths_and_dicts(world):
     same(clips(paths), "id", rows)
     given = {"id": batch["__key__"], "video": [{"bytes": data, "path": None} for data in batch["mp4"]]}
     same(clips(given | {"text": np.array(batch["txt"], dtype=object)}), "id", rows)
+    frame = pd.DataFrame(paths, index=range(7, 7 + COUNT))  # as in Spark's mapInPandas
+    same(pd.DataFrame(clips(frame)), "id", rows)
     found = clips(batch | {"source": list(range(COUNT)), "start": [math.nan] * COUNT})
     assert (found["source"], found["error"]) == (list(range(COUNT)), [""] * COUNT)
     assert "mp4" not in found

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from torchmetrics_majorscore.tables.parquet import convert_to_parquet, is_parque
 from torchmetrics_majorscore.tables.shard import Shard
 
 if TYPE_CHECKING:
-    from torchmetrics_majorscore.scoring.score import ScoreOptions
+    from torchmetrics_majorscore.scoring.score import Into, ScoreOptions
 
 
 def add_commands(commands: Any) -> None:
@@ -33,6 +34,10 @@ def add_commands(commands: Any) -> None:
     )
     shard = "score part I, counted from 0, of N, to a table in the folder -o; under torchrun that of the rank"
     score.add_argument("--shard", metavar="I/N", help=shard)
+    engine = "score with all GPUs, else all cores, of a Ray cluster"
+    score.add_argument("--engine", choices=("ray",), help=engine)
+    where = "of the Ray cluster (default: that of RAY_ADDRESS, else one on this machine)"
+    score.add_argument("--address", help=where)
     add_pairs(score)
     score.add_argument("--baseline", action="store_true", help="add clipscore and clapscore")
     score.add_argument("--retry-failed", action="store_true", help="score the clips again whose row has an error")
@@ -47,7 +52,12 @@ def add_commands(commands: Any) -> None:
 def _score(options: argparse.Namespace, out: Output) -> int:
     shard = _shard(options)
     options.output = options.output or Path("scores" if shard else "scores.csv")
-    needs_extras(ENCODING | ({"pyarrow": "scale"} if is_parquet(options.output) else {}))
+    needed = {"pyarrow": "scale"} if is_parquet(options.output) else {}
+    needs_extras(ENCODING | needed | ({"ray": "ray"} if options.engine else {}))
+    if options.engine and shard:
+        raise ValueError(f"Expected --engine or a shard, got both: {options.engine} deals the clips out itself.")
+    if options.address and not options.engine:
+        raise ValueError(f"Expected --engine ray beside --address, got --address {options.address} alone.")
     if shard:
         if options.output.suffix.lower() == ".csv":
             raise ValueError(f"Expected a folder for the tables of shards, got -o {options.output}.")
@@ -78,7 +88,7 @@ def _score_manifest(path: Path, shard: Shard | None, options: argparse.Namespace
     with out.progress.bar(len(shard.of(entries) if shard else entries), "clip") as advance:
         if shard:
             return score_shard(entries, options.output, shard, how, advance)
-        return score_clips(entries, path, how, advance)
+        return score_clips(entries, path, how, advance, into=_into(options))
 
 
 def _score_tars(
@@ -88,8 +98,22 @@ def _score_tars(
     from torchmetrics_majorscore.scoring.tars import score_tars
 
     with out.progress.bar(None, "clip") as advance:
+        if options.engine:
+            from torchmetrics_majorscore.scoring.ray_engine import score_tars_by_ray
+
+            path = growing(options.output)
+            return score_tars_by_ray(tars, path, how, advance, options.audio_track, options.address)
         place = options.output if shard else growing(options.output)
         return score_tars(tars, place, how, advance, shard, options.audio_track)
+
+
+def _into(options: argparse.Namespace) -> "Into | None":
+    """Give what scores the clips: None for this process."""
+    if not options.engine:
+        return None
+    from torchmetrics_majorscore.scoring.ray_engine import score_into_by_ray
+
+    return partial(score_into_by_ray, address=options.address)
 
 
 def _how(options: argparse.Namespace) -> "ScoreOptions":

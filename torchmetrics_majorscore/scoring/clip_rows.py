@@ -65,7 +65,8 @@ class ClipRows:
         key = next((name for name in IDS if name in batch), None)
         if key is None or not files:
             raise ValueError(f"Expected a column {' or '.join(IDS)} and one of files, got {', '.join(batch)}.")
-        rows = [{name: batch[name][row] for name in batch} for row in range(len(batch[key]))]
+        cells = {name: list(batch[name]) for name in batch}  # a column of pandas has keys, not places
+        rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
         kept = {name: column for name, column in batch.items() if name not in files}
         return {**kept, **self.score([_entry(row, str(row[key]), files, others) for row in rows])}
 

@@ -44,6 +44,7 @@ def score_clips(
     options: ScoreOptions,
     on_row: Callable[[], object] = lambda: None,
     mark: Mapping[str, Any] | None = None,
+    into: "Into | None" = None,
 ) -> dict[str, Any]:
     """Score clips and write a row for each as it is finished; clips that have one and have not changed are skipped.
 
@@ -54,6 +55,7 @@ def score_clips(
         on_row: called after each clip, those that had a row included.
         mark: entries of the summary that say what was scored, see :func:`.score_shard`; where the output has them,
             nothing is left to do.
+        into: scores the clips that are left; None for :func:`score_into`, in this process.
 
     Returns:
         The summary, see :meth:`.Summary.result`. A clip that cannot be read, or only in part, has its reason
@@ -77,7 +79,7 @@ def score_clips(
         for _ in table.rows:
             on_row()
         waiting = [entry for entry in entries if entry.id not in table.rows]
-        score_into(table, scorer, waiting, on_row)
+        (into or score_into)(table, scorer, waiting, on_row)
         return table.write_summary(seeded=is_seeded(scorer.signature), **(mark or {}))
 
 
@@ -92,6 +94,10 @@ def score_into(table: ScoreTable, scorer: "ClipScorer", waiting: Iterable[Entry]
             on_row()
 
 
+Into = Callable[[ScoreTable, "ClipScorer", Iterable[Entry], Callable[[], object]], None]
+"""What scores clips into a table, as :func:`score_into` does."""
+
+
 def find_finished(output: Path, mark: Mapping[str, Any], options: ScoreOptions) -> dict[str, Any] | None:
     """Give the summary of an output that has a mark and nothing that is to be tried again; None of any other."""
     found = read_mark(output)
@@ -104,6 +110,7 @@ class ClipScorer:
     """Turns embeddings of clips into rows of a table."""
 
     def __init__(self, options: ScoreOptions) -> None:
+        self.options = options
         self.encoder = ClipEncoder(options)
         self.every = self.encoder.pairs
         self.chosen = [self.every.index(pair) for pair in select_pairs(self.encoder.joint.modalities, options.pairs)]

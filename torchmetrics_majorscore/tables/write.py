@@ -105,6 +105,10 @@ class ScoreTable:
             self._ordered = False
         return clip_id not in self.rows
 
+    def put_in_order(self, ids: Sequence[str]) -> None:
+        """Say in which order :meth:`write_summary` leaves the rows: all that were asked for by :meth:`wants`."""
+        self._sources = {clip_id: self._sources[clip_id] for clip_id in ids}
+
     def write_summary(self, **extra: Any) -> dict[str, Any]:
         """Write the summary of all rows, and bring these into the order of ``sources``.
 
