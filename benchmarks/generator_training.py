@@ -9,6 +9,7 @@ reaches beside shuffled, true and vocoded sounds. A run that was stopped goes on
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ SIZES: dict[str, Any] = {
     "single": 4, "multiple": 32, "group": 4,
 }  # fmt: skip
 RENDERS = 6
-BATCH = 16
+BATCH = 16  # of all processes together
+SHARES = (0.0, 0.1, 0.25, 0.5)  # of the training, after which the weights are kept beside the last ones
 RATES = Rates(25.0, 8.0, 25.0)
 CPU = torch.device("cpu")
 
@@ -62,16 +64,41 @@ def features_of(folder: Path, name: str) -> Features:
     return kept_features(folder / f"{name}.safetensors", scenes_of(name), split, seen=name != "audio-text")
 
 
+class Snapshots(Callback):
+    """Keep the averaged weights as they are at some steps.
+
+    Args:
+        folder: gets ``step-N.safetensors``.
+        steps: N.
+    """
+
+    def __init__(self, folder: Path, steps: Sequence[int]) -> None:
+        self.folder, self.steps = folder, steps
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        self._keep(trainer, module)
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+        self._keep(trainer, module)
+
+    def _keep(self, trainer: Trainer, module: Any) -> None:
+        if trainer.global_step in self.steps and trainer.is_global_zero:
+            with module.average.inside(module.network):
+                save_generator(module.network, self.folder / f"step-{trainer.global_step}.safetensors")
+
+
 class Curve(Callback):
     """Print and keep what is logged after each validation."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.points: list[dict[str, float]] = []
+        self.points: list[dict[str, float]] = json.loads(path.read_text()) if path.is_file() else []
 
     def on_validation_end(self, trainer: Trainer, module: Any) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.points.append({"step": trainer.global_step, **values})
+        if not trainer.is_global_zero:
+            return
         self.path.write_text(json.dumps(self.points, indent=1) + "\n", encoding="utf-8")
         shown = (
             "majorscore_average",
@@ -94,27 +121,31 @@ def train(folder: Path, run: Path, options: argparse.Namespace) -> VideoToAudio:
     seed_everything(options.seed)
     data = GeneratorData(
         [folder / "train.safetensors", folder / "audio-text.safetensors"],
-        folder / "validation.safetensors", folder / "clips.safetensors", batch_size=BATCH, repeat=3, rates=RATES,
-        seed=options.seed,
+        folder / "validation.safetensors", folder / "clips.safetensors",
+        batch_size=BATCH // options.processes, repeat=3, rates=RATES, seed=options.seed,
     )  # fmt: skip
     metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=25, cache_conditions=True, prefix="val/")
     sizes = GeneratorSizes(**SIZES, sync_as=options.sync_as, missing=options.missing)
     module = VideoToAudio(
         load_sounds(), metrics, sizes, steps=options.steps, learning_rate=options.learning_rate, warm_up=100,
-        guidance=options.guidance, seed=options.seed,
+        guidance=options.guidance, euler_steps=options.euler_steps, seed=options.seed,
     )  # fmt: skip
     kept = ModelCheckpoint(run, "best", monitor="val/majorscore_average", mode="max", save_last=True)
-    last = run / "last.ckpt"
+    last, marks = run / "last.ckpt", [round(share * options.steps) for share in SHARES]
     trainer = Trainer(
         max_steps=options.steps, max_epochs=-1, val_check_interval=options.every, check_val_every_n_epoch=None,
-        accelerator="auto", devices=1, logger=False, callbacks=[Curve(run / "curve.json"), kept],
+        accelerator="auto", devices=options.processes, strategy="ddp" if options.processes > 1 else "auto",
+        logger=False, callbacks=[Snapshots(run, marks), Curve(run / "curve.json"), kept],
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    start = time.monotonic()
+    start, spent = time.monotonic(), time.process_time()
     if not last.is_file():
         trainer.validate(module, datamodule=data, verbose=False)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
-    print(f"trained {trainer.global_step} steps in {(time.monotonic() - start) / 60:.1f} min", flush=True)
+    wall, spent = time.monotonic() - start, time.process_time() - spent
+    trainer.print(f"trained {trainer.global_step} steps in {wall / 60:.1f} min, {spent / 60:.1f} of a core a process")
+    if not trainer.is_global_zero:
+        sys.exit()
     best = torch.load(kept.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
     return module
@@ -182,6 +213,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=400, help="steps between two validations")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--euler-steps", type=int, default=25, help="of samples at validation")
+    parser.add_argument("--processes", type=int, default=1, help="of one thread each, see OMP_NUM_THREADS")
     parser.add_argument("--sync-as", choices=get_args(SyncAs), default="frames")
     parser.add_argument("--missing", choices=get_args(Missing), default="learned")
     parser.add_argument("--seed", type=int, default=0)
