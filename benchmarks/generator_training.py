@@ -32,7 +32,7 @@ from torchmetrics_majorscore.training.generator.clips import Clips, read_clips, 
 from torchmetrics_majorscore.training.generator.data import GeneratorData, Samples
 from torchmetrics_majorscore.training.generator.features import Features
 from torchmetrics_majorscore.training.generator.flow import sample
-from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise
+from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise, has_bf16
 from torchmetrics_majorscore.training.generator.rates import Rates
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes, Missing, SyncAs
 from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
@@ -180,14 +180,30 @@ def judge(name: str, scenes: Sequence[Scene], clips: Clips, sounds: dict[str, Te
         print(f"| {one} | {' | '.join(cells)} |", flush=True)
 
 
-def generated(network: Any, sounds: Sounds, features: Features, **options: Any) -> Tensor:
-    """Generate sounds for features, 16 at once."""
+def generated(
+    network: Any, sounds: Sounds, features: Features, *, without: str = "", take: int = 0, **options: Any
+) -> Tensor:
+    """Generate sounds for features, 16 at once.
+
+    Args:
+        network: trained.
+        sounds: latents to waveforms.
+        features: of N clips.
+        without: "video", "text" or "both" for none of that.
+        take: another one begins with other noise.
+        options: of :func:`.sample`.
+    """
     held, parts = Samples([features]), []
     for at in range(0, len(features), 16):
         rows = range(at, min(at + 16, len(features)))
         prompt = held.batch(rows).prompt
-        noise = draw_noise([features.ids[row] for row in rows], features.latent_mean.shape[1], network.sizes.latent)
-        parts.append(sounds.decode(sample(network, prompt, noise, **options)))
+        all_of_them = torch.ones_like(prompt.seen)
+        prompt = prompt.drop(all_of_them & (without in ("video", "both")), all_of_them & (without in ("text", "both")))
+        ids = [features.ids[row] + f"-{take}" * bool(take) for row in rows]
+        noise = draw_noise(ids, features.latent_mean.shape[1], network.sizes.latent)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(CPU)):
+            latents = sample(network, prompt, noise, **options)
+        parts.append(sounds.decode(latents.float()))
     return torch.cat(parts)
 
 
@@ -218,11 +234,13 @@ def main() -> None:
     parser.add_argument("--sync-as", choices=get_args(SyncAs), default="frames")
     parser.add_argument("--missing", choices=get_args(Missing), default="learned")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="", help="of the run, beside its variant and seed")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 2.5, 4.5])
     options = parser.parse_args()
     print(versions())
-    run = options.folder / "runs" / f"{options.sync_as}-{options.missing}-{options.seed}".replace(" ", "-")
+    parts = (options.sync_as, options.missing, str(options.seed), *filter(None, [options.name]))
+    run = options.folder / "runs" / "-".join(parts).replace(" ", "-")
     weights = run / "generator.safetensors"
     if not weights.is_file():
         for name in ("validation", "audio-text", "train"):
