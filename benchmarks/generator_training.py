@@ -9,6 +9,7 @@ reaches beside shuffled, true and vocoded sounds. A run that was stopped goes on
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ from torchmetrics_majorscore.training.generator.clips import Clips, read_clips, 
 from torchmetrics_majorscore.training.generator.data import GeneratorData, Samples
 from torchmetrics_majorscore.training.generator.features import Features
 from torchmetrics_majorscore.training.generator.flow import sample
-from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise
+from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise, has_bf16
 from torchmetrics_majorscore.training.generator.rates import Rates
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes, Missing, SyncAs
 from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
@@ -43,7 +44,8 @@ SIZES: dict[str, Any] = {
     "single": 4, "multiple": 32, "group": 4,
 }  # fmt: skip
 RENDERS = 6
-BATCH = 16
+BATCH = 16  # of all processes together
+SHARES = (0.0, 0.1, 0.25, 0.5)  # of the training, after which the weights are kept beside the last ones
 RATES = Rates(25.0, 8.0, 25.0)
 CPU = torch.device("cpu")
 
@@ -62,16 +64,41 @@ def features_of(folder: Path, name: str) -> Features:
     return kept_features(folder / f"{name}.safetensors", scenes_of(name), split, seen=name != "audio-text")
 
 
+class Snapshots(Callback):
+    """Keep the averaged weights as they are at some steps.
+
+    Args:
+        folder: gets ``step-N.safetensors``.
+        steps: N.
+    """
+
+    def __init__(self, folder: Path, steps: Sequence[int]) -> None:
+        self.folder, self.steps = folder, steps
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        self._keep(trainer, module)
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+        self._keep(trainer, module)
+
+    def _keep(self, trainer: Trainer, module: Any) -> None:
+        if trainer.global_step in self.steps and trainer.is_global_zero:
+            with module.average.inside(module.network):
+                save_generator(module.network, self.folder / f"step-{trainer.global_step}.safetensors")
+
+
 class Curve(Callback):
     """Print and keep what is logged after each validation."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.points: list[dict[str, float]] = []
+        self.points: list[dict[str, float]] = json.loads(path.read_text()) if path.is_file() else []
 
     def on_validation_end(self, trainer: Trainer, module: Any) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.points.append({"step": trainer.global_step, **values})
+        if not trainer.is_global_zero:
+            return
         self.path.write_text(json.dumps(self.points, indent=1) + "\n", encoding="utf-8")
         shown = (
             "majorscore_average",
@@ -94,27 +121,31 @@ def train(folder: Path, run: Path, options: argparse.Namespace) -> VideoToAudio:
     seed_everything(options.seed)
     data = GeneratorData(
         [folder / "train.safetensors", folder / "audio-text.safetensors"],
-        folder / "validation.safetensors", folder / "clips.safetensors", batch_size=BATCH, repeat=3, rates=RATES,
-        seed=options.seed,
+        folder / "validation.safetensors", folder / "clips.safetensors",
+        batch_size=BATCH // options.processes, repeat=3, rates=RATES, seed=options.seed,
     )  # fmt: skip
     metrics = V2AMetrics("c-mcr-tiny", sample_rate=48_000, fps=25, cache_conditions=True, prefix="val/")
     sizes = GeneratorSizes(**SIZES, sync_as=options.sync_as, missing=options.missing)
     module = VideoToAudio(
         load_sounds(), metrics, sizes, steps=options.steps, learning_rate=options.learning_rate, warm_up=100,
-        guidance=options.guidance, seed=options.seed,
+        guidance=options.guidance, euler_steps=options.euler_steps, seed=options.seed,
     )  # fmt: skip
     kept = ModelCheckpoint(run, "best", monitor="val/majorscore_average", mode="max", save_last=True)
-    last = run / "last.ckpt"
+    last, marks = run / "last.ckpt", [round(share * options.steps) for share in SHARES]
     trainer = Trainer(
         max_steps=options.steps, max_epochs=-1, val_check_interval=options.every, check_val_every_n_epoch=None,
-        accelerator="auto", devices=1, logger=False, callbacks=[Curve(run / "curve.json"), kept],
+        accelerator="auto", devices=options.processes, strategy="ddp" if options.processes > 1 else "auto",
+        logger=False, callbacks=[Snapshots(run, marks), Curve(run / "curve.json"), kept],
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    start = time.monotonic()
+    start, spent = time.monotonic(), time.process_time()
     if not last.is_file():
         trainer.validate(module, datamodule=data, verbose=False)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
-    print(f"trained {trainer.global_step} steps in {(time.monotonic() - start) / 60:.1f} min", flush=True)
+    wall, spent = time.monotonic() - start, time.process_time() - spent
+    trainer.print(f"trained {trainer.global_step} steps in {wall / 60:.1f} min, {spent / 60:.1f} of a core a process")
+    if not trainer.is_global_zero:
+        sys.exit()
     best = torch.load(kept.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
     return module
@@ -149,14 +180,30 @@ def judge(name: str, scenes: Sequence[Scene], clips: Clips, sounds: dict[str, Te
         print(f"| {one} | {' | '.join(cells)} |", flush=True)
 
 
-def generated(network: Any, sounds: Sounds, features: Features, **options: Any) -> Tensor:
-    """Generate sounds for features, 16 at once."""
+def generated(
+    network: Any, sounds: Sounds, features: Features, *, without: str = "", take: int = 0, **options: Any
+) -> Tensor:
+    """Generate sounds for features, 16 at once.
+
+    Args:
+        network: trained.
+        sounds: latents to waveforms.
+        features: of N clips.
+        without: "video", "text" or "both" for none of that.
+        take: another one begins with other noise.
+        options: of :func:`.sample`.
+    """
     held, parts = Samples([features]), []
     for at in range(0, len(features), 16):
         rows = range(at, min(at + 16, len(features)))
         prompt = held.batch(rows).prompt
-        noise = draw_noise([features.ids[row] for row in rows], features.latent_mean.shape[1], network.sizes.latent)
-        parts.append(sounds.decode(sample(network, prompt, noise, **options)))
+        all_of_them = torch.ones_like(prompt.seen)
+        prompt = prompt.drop(all_of_them & (without in ("video", "both")), all_of_them & (without in ("text", "both")))
+        ids = [features.ids[row] + f"-{take}" * bool(take) for row in rows]
+        noise = draw_noise(ids, features.latent_mean.shape[1], network.sizes.latent)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(CPU)):
+            latents = sample(network, prompt, noise, **options)
+        parts.append(sounds.decode(latents.float()))
     return torch.cat(parts)
 
 
@@ -182,14 +229,18 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=400, help="steps between two validations")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--euler-steps", type=int, default=25, help="of samples at validation")
+    parser.add_argument("--processes", type=int, default=1, help="of one thread each, see OMP_NUM_THREADS")
     parser.add_argument("--sync-as", choices=get_args(SyncAs), default="frames")
     parser.add_argument("--missing", choices=get_args(Missing), default="learned")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="", help="of the run, beside its variant and seed")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 2.5, 4.5])
     options = parser.parse_args()
     print(versions())
-    run = options.folder / "runs" / f"{options.sync_as}-{options.missing}-{options.seed}".replace(" ", "-")
+    parts = (options.sync_as, options.missing, str(options.seed), *filter(None, [options.name]))
+    run = options.folder / "runs" / "-".join(parts).replace(" ", "-")
     weights = run / "generator.safetensors"
     if not weights.is_file():
         for name in ("validation", "audio-text", "train"):

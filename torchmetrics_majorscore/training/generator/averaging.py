@@ -61,8 +61,8 @@ class PowerAverage(nn.Module):
         """Take in the parameters after a step."""
         self.steps += 1
         share = 1.0 - (1.0 - 1.0 / int(self.steps)) ** (self.power + 1)
-        for name, value in _trained(network):
-            self.get_buffer(_buffer(name)).lerp_(value, share)
+        values = dict(_trained(network))
+        torch._foreach_lerp_([self.get_buffer(_buffer(name)) for name in values], list(values.values()), share)
 
     @contextmanager
     def inside(self, network: nn.Module) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import conv2d, scaled_dot_product_attention, silu
 
 THETA = 10_000.0
 MULTIPLE = 256
@@ -30,7 +30,10 @@ class TimeConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, T, width) to (B, T, out)."""
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        # As images one pixel high, tokens keep their order in memory: half the time of a Conv1d on a CPU.
+        images, weight = x.transpose(1, 2)[:, :, None], self.weight[:, :, None]
+        out = conv2d(images, weight, self.bias, padding=(0, self.kernel_size[0] // 2))
+        return out[:, :, 0].transpose(1, 2)
 
 
 def mix(width: int, out: int, kernel: int, bias: bool = True) -> nn.Module:
@@ -87,9 +90,9 @@ def rotations(length: int, width: int, scale: float, device: torch.device) -> Te
 
 
 def rotate(x: Tensor, turned: Tensor) -> Tensor:
-    """Turn neighbouring channels of heads (B, heads, T, width) by :func:`rotations`."""
-    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2).contiguous())
-    return torch.view_as_real(pairs * turned).flatten(-2).to(x.dtype)
+    """Turn neighbouring channels of heads (B, heads, T, width), float32 at least, by :func:`rotations`."""
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turned).flatten(-2)
 
 
 class Heads(nn.Module):
@@ -110,8 +113,10 @@ class Heads(nn.Module):
         self.k_norm = nn.RMSNorm(width // heads)
 
     def forward(self, x: Tensor, turned: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Map tokens (B, T, D) to three times (B, heads, T, D / heads); ``turned`` are their rotary positions."""
-        q, k, v = self.qkv(x).reshape(*x.shape[:2], self.heads, -1, 3).transpose(1, 2).unbind(-1)
+        """Map tokens (B, T, D), at positions ``turned``, to three times (B, heads, T, D / heads), float32 at least."""
+        split = self.qkv(x).reshape(*x.shape[:2], self.heads, -1, 3).permute(4, 0, 2, 1, 3)
+        exact = torch.promote_types(split.dtype, torch.float32)
+        q, k, v = split.to(exact, memory_format=torch.contiguous_format)
         q, k = self.q_norm(q), self.k_norm(k)
         if turned is not None:
             q, k = rotate(q, turned), rotate(k, turned)
@@ -121,7 +126,8 @@ class Heads(nn.Module):
 def attend(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[Tensor]:
     """Let all tokens of all streams attend to each other: for each stream (B, T, D)."""
     q, k, v = (torch.cat(part, dim=2) for part in zip(*parts, strict=True))
-    mixed = scaled_dot_product_attention(q, k, v.contiguous()).transpose(1, 2).flatten(2)
+    with torch.autocast(q.device.type, enabled=q.device.type != "cpu"):  # in bf16 it takes a CPU four times as long
+        mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     return list(torch.split(mixed, [part[0].shape[2] for part in parts], dim=1))
 
 

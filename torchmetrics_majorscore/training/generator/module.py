@@ -127,7 +127,7 @@ class VideoToAudio(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with MMAudio's betas; warm-up, then a tenth from 80 % of the steps on, a hundredth from 90 % on."""
         trained = [value for value in self.network.parameters() if value.requires_grad]
-        optimizer = torch.optim.AdamW(trained, self.learning_rate, betas=(0.9, 0.95), weight_decay=1e-6)
+        optimizer = torch.optim.AdamW(trained, self.learning_rate, betas=(0.9, 0.95), weight_decay=1e-6, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

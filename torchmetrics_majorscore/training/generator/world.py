@@ -27,6 +27,8 @@ from torchmetrics_majorscore.training.world.sound import render_sounds
 CLIP_FPS = 8.0
 MODULES = (sys.modules[__name__], sounds, vocoder, autoencoder, sync_tiny)
 """Whose code the features depend on, beside that of the world."""
+SCALES = {"clip": 128.0**0.5, "sync": 4.0}
+"""Times which features have a deviation of about 1, as the text tower's states do: gated layers square small values."""
 AT_ONCE = 16
 CPU = torch.device("cpu")
 
@@ -78,7 +80,8 @@ def embed_scenes(
 
     Returns:
         Latents of the sounds, (N, 100, 20); vectors of CLIP for 8 frames a second, (N, 32, 128), and of ``sync-tiny``
-        for 25, (N, 100, 64), both of one video at 25 frames per second; states of CLIP's text tower, (N, 32, 96).
+        for 25, (N, 100, 64), both of one video at 25 frames per second and times :data:`SCALES`; states of CLIP's text
+        tower, (N, 32, 96).
     """
     voice, clip, sync = load_sounds(), load_encoder("clip-tiny"), load_sync("sync-tiny")
     columns: list[tuple[Tensor, ...]] = []
@@ -92,8 +95,8 @@ def embed_scenes(
     return Features(
         latent_mean=mean,
         latent_std=std,
-        clip=frames,
-        sync=motion,
+        clip=SCALES["clip"] * frames,
+        sync=SCALES["sync"] * motion,
         text=text[:-1].contiguous(),
         empty_text=text[-1].clone(),
         ids=tuple(scene.id for scene in scenes),
