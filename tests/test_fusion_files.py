@@ -1,7 +1,9 @@
 """Late fusion from files: a manifest of items with link rot, a YAML config, and the command."""
 
 import csv
+import io
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -160,10 +162,16 @@ def test_an_item_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch)
 
 
 def test_stopping_on_the_test_is_flagged(tmp_path, monkeypatch, capsys):
+    """And Lightning has nothing to say between the command's own lines."""
     small(tmp_path)
     (tmp_path / "fuse.yaml").write_text(CONFIG + RECIPE.replace("dim: 8", "dim: 8, stop_on: test"))
     monkeypatch.setattr(files, "encode_pieces", encode([]))
+    noted = io.StringIO()
+    handler = logging.StreamHandler(noted)
+    logging.getLogger("lightning.pytorch").addHandler(handler)
     assert main(["fuse", str(tmp_path / "fuse.yaml")]) == 0
+    logging.getLogger("lightning.pytorch").removeHandler(handler)
+    assert noted.getvalue() == ""
     assert "Training stopped on the test items, as in the paper" in capsys.readouterr().out
 
 

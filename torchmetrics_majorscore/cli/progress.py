@@ -18,6 +18,8 @@ from typing import Any
 from torchmetrics_majorscore.cli.terminal import visible
 
 LOGGER = logging.getLogger("torchmetrics_majorscore")
+LIGHTNING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+"""Says what the machine lacks, and advertises."""
 TICK = 0.25  # seconds
 PATIENCE = 1.0  # seconds
 
@@ -95,6 +97,7 @@ class Progress(logging.Handler):
         self._restored = LOGGER.level, warnings.showwarning
         logging.getLogger().addHandler(self)
         LOGGER.setLevel(logging.DEBUG if self.verbose else logging.INFO)
+        LIGHTNING.setLevel(logging.INFO if self.verbose else logging.WARNING)
         warnings.showwarning = lambda message, *_, **__: LOGGER.warning("%s", message)
         if not self.quiet and not self.verbose:
             self._ticker.start()
@@ -108,6 +111,7 @@ class Progress(logging.Handler):
         logging.getLogger().removeHandler(self)
         level, warnings.showwarning = self._restored
         LOGGER.setLevel(level)
+        LIGHTNING.setLevel(logging.NOTSET)
 
     def _tick(self) -> None:
         while not self._over.wait(TICK):
