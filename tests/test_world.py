@@ -20,6 +20,7 @@ from torchmetrics_majorscore.training.world.scene import (
 from torchmetrics_majorscore.training.world.sight import frame_at, render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 from torchmetrics_majorscore.training.world.timbres import SAMPLE_RATE
+from torchmetrics_majorscore.training.world.view import write_mp4
 
 SCENE = Scene("bell", "large", "slow", "sea", "red", "loud", seed=7)
 
@@ -133,3 +134,16 @@ def test_noise_has_the_asked_ratio():
     clean, noisy = (render_sounds([replace(SCENE, noise_db=ratio)])[0].double() for ratio in (200.0, 10.0))
     ratio = 10 * torch.log10(clean.square().mean() / (noisy - clean).square().mean())
     assert ratio == pytest.approx(10.0, abs=0.1)
+
+
+def test_the_sound_of_a_written_clip_stands_where_it_stood(tmp_path):
+    """What AAC puts in front of a sound is no part of it: 1024 samples, by which DeSync took one beat for the next."""
+    pytest.importorskip("av")
+    from torchmetrics_majorscore.media import read_waveform
+
+    (sound,) = render_sounds(draw_scenes([0], 0, "train"))
+    write_mp4(tmp_path / "clip.mp4", torch.zeros(100, 3, 16, 16, dtype=torch.uint8), 25.0, sound, SAMPLE_RATE)
+    (heard,), _ = read_waveform(tmp_path / "clip.mp4")
+    size = len(sound) + len(heard)
+    alike = torch.fft.irfft(torch.fft.rfft(heard, size) * torch.fft.rfft(sound, size).conj(), size)
+    assert int(alike.argmax()) == 0

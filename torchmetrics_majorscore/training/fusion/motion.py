@@ -30,7 +30,7 @@ class MotionTraining:
         seed: of scenes, weights and batches.
     """
 
-    renders: int = 12
+    renders: int = 24
     epochs: int = 16
     batch_size: int = 64
     frames: int = 16
