@@ -249,11 +249,8 @@ def _check_declared(encoder: Any) -> None:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"Expected modalities as a tuple of names, like ('video', 'audio'), got {names!r}.")
     rate = getattr(encoder, "sample_rate", None)
-    if (
-        "audio" in names
-        and hasattr(encoder, "sample_rate")
-        and not (isinstance(rate, (Integral, float)) and rate == int(rate) > 0)
-    ):
+    whole = isinstance(rate, (Integral, float)) and rate == int(rate) > 0
+    if "audio" in names and hasattr(encoder, "sample_rate") and not whole:
         raise TypeError(f"Expected sample_rate as a whole number of Hz, like 16_000, got {rate!r}.")
     for name, shape in getattr(encoder, "shapes", {}).items():
         if not isinstance(shape, (tuple, list)) or not all(size is None or isinstance(size, int) for size in shape):
