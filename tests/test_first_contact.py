@@ -1,6 +1,7 @@
 """The first download, rehearsed with a hub on loopback: each situation ends well or in a line that says what to do."""
 
 import json
+import logging
 import os
 import re
 import socket
@@ -72,9 +73,11 @@ def left(folder):
 
 @pytest.mark.parametrize("name", ["clip", "heads", "roberta-vocab", "vggish"])
 def test_a_file_is_downloaded_once_and_found_again(name, hub):
+    before = logging.getLogger("huggingface_hub").level
     path = download(CHECKPOINTS[name])
     assert path.read_bytes() == CONTENT
     count = len(hub.asked)
+    assert logging.getLogger("huggingface_hub").level == before
     assert download(CHECKPOINTS[name]) == path
     assert len(hub.asked) == count
 
