@@ -1,14 +1,15 @@
-"""Compare ex-mcr, wav2clip, networks of open_clip and PE-AV with their originals, and print what a clip costs each.
+"""Compare our encoders beside C-MCR with their originals, and print what a clip costs each.
 
-    uv run benchmarks/encoder_parity.py --ex-mcr CHECKOUT --wav2clip CHECKOUT [--only NAME ...]
+    uv run benchmarks/encoder_parity.py --ex-mcr CHECKOUT --wav2clip CHECKOUT --languagebind CHECKOUT
+        --pytorchvideo CHECKOUT [--only NAME ...]
 
-The checkouts are of MCR-PEFT/Ex-MCR and descriptinc/lyrebird-wav2clip on GitHub; of the
-others the originals are open_clip and transformers themselves. Weights are seeded numbers of full size (of PE-AV, the
-default configuration of transformers, that of pe-av-large). One network at a time, up to 14 GB; one thread.
+The checkouts are of MCR-PEFT/Ex-MCR, descriptinc/lyrebird-wav2clip, PKU-YuanGroup/LanguageBind and
+facebookresearch/pytorchvideo on GitHub; of the others the originals are open_clip, laion_clap and transformers
+themselves. Weights are seeded numbers of full size (of PE-AV, the default configuration of transformers, that of
+pe-av-large). One network at a time, up to 14 GB; one thread.
 """
 
 import argparse
-import importlib.util
 import sys
 import tempfile
 import time
@@ -16,31 +17,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from machine import machine
-from originals import picture, sound
+from originals import clap_module, languagebind_steps, load_file_as_module, original_clap, picture, sound
 from parity import SHORT, Row, compare, frames
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from torchmetrics_majorscore.encoders import ex_mcr, load_encoder, pe_av, wav2clip
+from torchmetrics_majorscore.encoders import ex_mcr, languagebind, load_encoder, pe_av, wav2clip
 from torchmetrics_majorscore.encoders.base import exact_float32, seed_weights
 from torchmetrics_majorscore.encoders.checkpoints import Weights
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS
+from torchmetrics_majorscore.encoders.seeded import write_seeded
 
 CPU = torch.device("cpu")
 SEEDED = Weights("seeded", seeded=True)
 SIZES = ((352, 640), (360, 640), (640, 352), (225, 227), (200, 150))
 SECONDS = 8
 CLIPS = ("ViT-B-16/openai", "ViT-B-32-SigLIP2-256/webli")
+CLAPS = [key.removeprefix("clap:") for key in CHECKPOINTS if key.startswith("clap:")]
 TITLE = "\n## Other encoders\n"
 ABOUT = """
-Made by `benchmarks/encoder_parity.py --ex-mcr CHECKOUT --wav2clip CHECKOUT`, on a CPU, with seeded weights of full
-size, of PE-AV those of transformers' default configuration. The originals: `Ex_MCR_Head` of MCR-PEFT/Ex-MCR, behind
+Made by `benchmarks/encoder_parity.py` with checkouts of the originals, on a CPU, with seeded weights of full size, of
+PE-AV those of transformers' default configuration. The originals: `Ex_MCR_Head` of MCR-PEFT/Ex-MCR, behind
 CLAP as it is compared above; `ResNetExtractor` of descriptinc/lyrebird-wav2clip, one sound at a time; open_clip's own
-network, PIL transform and tokenizer; the whole `forward` of transformers' `PeAudioVideoModel`. Where rows of PE-AV are
-missing it was not compared at full size, but on a small network, by `tests/test_pe_av.py` (2e-06). Of tall pictures
-that are squashed Pillow 13 may filter the columns first; up to Pillow 12.1, and here, the rows come first.
+network, PIL transform (Pillow 13) and tokenizer; laion_clap's `CLAP_Module`, both from one file under its public name;
+the preparation in the files of PKU-YuanGroup/LanguageBind, whose package does not import with transformers 5, each
+with what it draws by chance fixed (the network was not compared; of videos torch runs two kernels of one filter, each
+up to 2e-04 from its result in float64); the whole `forward` of transformers'
+`PeAudioVideoModel`, whose parts ours calls, so equal bits are no surprise.
 
 | what | original | largest difference | 1 - cosine | aim | met |
 |---|---|---|---|---|---|
@@ -64,9 +70,7 @@ class Costs:
 
 def ex_mcr_rows(checkout: Path, costs: Costs) -> Iterator[Row]:
     """The head, which is all that differs from C-MCR's parts."""
-    spec = importlib.util.spec_from_file_location("exmcr_projector", checkout / "exmcr/exmcr_projector.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_file_as_module("exmcr_projector", checkout / "exmcr/exmcr_projector.py")
     ours, theirs = ex_mcr.load_head(SEEDED).eval(), module.Ex_MCR_Head().eval()
     theirs.load_state_dict(ours.state_dict())
     unit = normalize(torch.randn(64, 512, generator=torch.Generator().manual_seed(1)), dim=-1)
@@ -127,19 +131,10 @@ def clip_rows(variant: str, folder: Path, costs: Costs) -> Iterator[Row]:
     )
     network.eval()
     original = "open_clip, PIL"
-    for (height, width), image, row in zip(SIZES, images, mine, strict=True):
+    for image, row in zip(images, mine, strict=True):
         theirs = normalize(network.encode_image(prepare(image)[None]), dim=-1)
-        what = f"clip:{variant}, picture {width} x {height}"
+        what = f"clip:{variant}, picture {image.width} x {image.height}"
         yield compare(what, original, row[None], theirs, aim=5e-6, cosine=True)
-        if listed["resize_mode"] == "squash" and height > width:
-            side = (
-                network.visual.image_size
-                if isinstance(network.visual.image_size, int)
-                else network.visual.image_size[0]
-            )
-            narrow = image.resize((side, height), Image.Resampling(3 if listed["interpolation"] == "bicubic" else 2))
-            theirs = normalize(network.encode_image(prepare(narrow)[None]), dim=-1)
-            yield compare(f"{what}, rows first", original, row[None], theirs, aim=5e-6, cosine=True)
     theirs = normalize(network.encode_text(tokenize(SHORT)), dim=-1)
     yield compare(f"clip:{variant}, {len(SHORT)} captions", "open_clip", captions, theirs, aim=5e-6)
 
@@ -162,6 +157,55 @@ def made_up(folder: Path, text: dict[str, Any]) -> Any:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", unk_token="<unk>")
     tokenizer.save_pretrained(folder)
     return open_clip.tokenizer.HFTokenizer(str(folder), text["context_length"], **text.get("tokenizer_kwargs", {}))
+
+
+def clap_rows(name: str, folder: Path, costs: Costs) -> Iterator[Row]:
+    """A checkpoint of laion_clap in a file of its public name and layout, which both read."""
+    base = folder / "seeded"
+    if not base.is_dir():
+        write_seeded(base)
+        original_clap(base)  # what laion_clap draws by chance is ours from here on
+        (folder / "roberta-base").symlink_to(base / "roberta-base")
+    size = "HTSAT-base" if name.startswith("music") else "HTSAT-tiny"
+    module = clap_module(base, enable_fusion="-fusion" in name, amodel=size)
+    generator = torch.Generator().manual_seed(CLAPS.index(name))
+    for key, tensor in module.model.named_parameters():
+        if tensor.ndim > 1 and "extractor" not in key:
+            tensor.data.copy_(torch.randn(tensor.shape, generator=generator) * tensor[0].numel() ** -0.5)
+    file = folder / f"{name}.pt"
+    torch.save({"state_dict": {f"module.{key}": x for key, x in module.model.state_dict().items()}}, file)
+    encoder, batch = load_encoder(f"clap:{name}", weights=folder), [sound(seconds) for seconds in (2, 10, 25)]
+    mine, captions = encoder.encode("audio", batch, CPU), encoder.encode("text", SHORT, CPU)
+    costs(f"clap:{name}", f"a sound of {SECONDS} s", lambda: encoder.encode("audio", [sound(SECONDS)], CPU))
+    costs(f"clap:{name}", "a caption", lambda: encoder.encode("text", SHORT[:1], CPU))
+    theirs = torch.cat([torch.from_numpy(module.get_audio_embedding_from_data([one.numpy()])) for one in batch])
+    yield compare(f"clap:{name}, 2, 10 and 25 s", "laion_clap", mine, theirs, aim=5e-6)
+    theirs = torch.from_numpy(module.get_text_embedding(SHORT))
+    yield compare(f"clap:{name}, {len(SHORT)} captions", "laion_clap", captions, theirs, aim=5e-6)
+    file.unlink()
+
+
+def languagebind_rows(checkout: Path, pytorchvideo: Path, costs: Costs) -> Iterator[Row]:
+    """The adapter's preparation, with a module that has no network; differences are of the prepared numbers."""
+    nothing = torch.nn.Module()
+    nothing.modality_encoder = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in languagebind.KEYS.values()})
+    encoder, steps = languagebind.LanguageBind(nothing), languagebind_steps(checkout, pytorchvideo)
+    original = "LanguageBind's processors"
+    for seconds in (0.5, 3, 10.375, 10.39, 25):
+        mine, theirs = encoder.mels(sound(seconds, 16_000)), steps["audio"](sound(seconds, 16_000)[None])
+        yield compare(f"languagebind, sound of {seconds} s", original, mine.flatten(1), theirs.flatten(1), aim=2e-5)
+    for height, width in SIZES:
+        image = picture(height, width)
+        mine, theirs = encoder.image_pixels(frames(image)[0]), steps["image"](image)
+        what = f"languagebind, picture {width} x {height}"
+        yield compare(what, original, mine.flatten(1), theirs.flatten(1), aim=1e-5)
+        video = torch.cat([frames(image).roll(shift, 3) for shift in range(13)])
+        seen = video[np.linspace(0, 12, 8, dtype=int)].transpose(0, 1).contiguous()
+        mine, theirs = encoder.video_pixels(video), steps["video"](seen)
+        what = f"languagebind, video {width} x {height}, 8 of 13 frames"
+        # So far is torch's bilinear filter of noise from its own result in float64; another layout is another kernel.
+        yield compare(what, original, mine.flatten(1), theirs.flatten(1), aim=2e-4)
+    costs("languagebind", f"preparing a sound of {SECONDS} s", lambda: encoder.mels(sound(SECONDS, 16_000)))
 
 
 def pe_av_rows(costs: Costs) -> Iterator[Row]:
@@ -206,7 +250,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ex-mcr", type=Path, help="checkout of MCR-PEFT/Ex-MCR")
     parser.add_argument("--wav2clip", type=Path, help="checkout of descriptinc/lyrebird-wav2clip")
-    parser.add_argument("--only", nargs="+", help="some of ex-mcr, wav2clip, clip:NAME/TAG, pe-av")
+    parser.add_argument("--languagebind", type=Path, help="checkout of PKU-YuanGroup/LanguageBind")
+    parser.add_argument("--pytorchvideo", type=Path, help="checkout of facebookresearch/pytorchvideo, which that uses")
+    parser.add_argument(
+        "--only", nargs="+", help="some of ex-mcr, wav2clip, clip:NAME/TAG, clap:NAME, languagebind, pe-av"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/parity.md"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -216,6 +264,8 @@ def main() -> None:
             "ex-mcr": lambda: ex_mcr_rows(options.ex_mcr, costs),
             "wav2clip": lambda: wav2clip_rows(options.wav2clip, costs),
             **{f"clip:{name}": lambda name=name: clip_rows(name, Path(folder), costs) for name in CLIPS},
+            **{f"clap:{name}": lambda name=name: clap_rows(name, Path(folder), costs) for name in CLAPS},
+            "languagebind": lambda: languagebind_rows(options.languagebind, options.pytorchvideo, costs),
             "pe-av": lambda: pe_av_rows(costs),
         }
         chosen = options.only or list(parts)

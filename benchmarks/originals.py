@@ -7,16 +7,19 @@ the original C-MCR calls them. Importing laion_clap takes some 20 s without a ne
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # importing laion_clap asks the hub for three tokenizers
 
 import numpy as np
 import torch
+import torchaudio
 import torchvision
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
@@ -130,9 +133,7 @@ def original_heads(path: Path, c_mcr: Path | None) -> dict[str, Callable[[Tensor
     """Load C-MCR's class of the heads from a checkout, or write its formula down in float64."""
     tensors = torch.load(path, weights_only=True)
     if c_mcr is not None:
-        spec = importlib.util.spec_from_file_location("cmcr_projector", c_mcr / "cmcr/cmcr_projector.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_file_as_module("cmcr_projector", c_mcr / "cmcr/cmcr_projector.py")
         heads = module.CLAPCLIP_Head()
         heads.load_state_dict(tensors)
         heads.eval()
@@ -147,6 +148,46 @@ def original_heads(path: Path, c_mcr: Path | None) -> dict[str, Callable[[Tensor
         return normalize(x, dim=-1)
 
     return {name: partial(formula, name=name) for name in ("Head_A", "Head_B")}
+
+
+def languagebind_steps(checkout: Path, pytorchvideo: Path) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Give LanguageBind's preparation of a sound (1, S), a picture and a video (C, T, H, W), out of its own files.
+
+    Their package does not import with transformers 5 (``_expand_mask`` is gone), so each file is read alone, and what
+    it imports for reading media is a stand-in. What it draws by chance is the first choice, and no flip; antialiasing
+    is off, as torchvision had it for tensors at training.
+    """
+    scale = load_file_as_module("functional", pytorchvideo / "pytorchvideo/transforms/functional.py").short_side_scale
+    stand_ins = ("cv2", "decord", "pytorchvideo", "pytorchvideo.data", "pytorchvideo.data.encoded_video")
+    for name in (*stand_ins, "pytorchvideo.transforms"):
+        sys.modules[name] = MagicMock()
+    sys.modules["pytorchvideo.transforms"].ShortSideScale = lambda size: lambda x: scale(x, size)
+    torchaudio.set_audio_backend = lambda name: None
+    torchvision.transforms.Resize = partial(torchvision.transforms.Resize, antialias=False)
+    parts = {
+        kind: load_file_as_module(f"processing_{kind}", checkout / f"languagebind/{kind}/processing_{kind}.py")
+        for kind in ("audio", "image", "video")
+    }
+    sizes = {"audio_sample_rate": 16_000, "num_mel_bins": 112, "target_length": 1036}
+    sizes |= {"audio_mean": -4.2677393, "audio_std": 4.5689974, "video_decode_backend": "opencv"}
+    config = SimpleNamespace(vision_config=SimpleNamespace(**sizes))
+    hear = parts["audio"].get_audio_transform(config)
+    see = parts["video"].get_video_transform(config)
+    see.transforms[-1].p = 0.0
+
+    def heard(wave: Tensor) -> Tensor:
+        with patch("numpy.random.choice", lambda places: places[0]):
+            return hear((wave.clone(), 16_000))
+
+    return {"audio": heard, "image": parts["image"].get_image_transform(config), "video": see}
+
+
+def load_file_as_module(name: str, path: Path) -> Any:
+    """Import a file by itself, without the package around it."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def sound(seconds: float, rate: int = 48_000, seed: int = 0) -> Tensor:

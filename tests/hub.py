@@ -55,6 +55,8 @@ class Trouble:
     """After how many bytes the connection of each of the next downloads ends."""
     stated: str = ""
     """The digest that the hub states, if another than the file's."""
+    weak: bool = False
+    """Whether the ETag says only that files are alike."""
     xet: bool = False
     """Whether the hub names a store of chunks, which is not there."""
 
@@ -81,7 +83,8 @@ class Hub(ThreadingHTTPServer):
             path = f"{own.repo}/{own.revision}/{own.filename}".removeprefix(self.url)
         else:
             path = f"/{own.repo}/resolve/{own.revision}/{own.filename}"
-        self.files[path] = content, own.revision
+        branch = len(own.revision) < 40  # whose newest commit the hub states
+        self.files[path] = content, hashlib.sha1(b"a commit").hexdigest() if branch else own.revision
         digests: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "git_blob": git_blob(content)}
         digests["md5"] = hashlib.md5(content).hexdigest()
         return replace(own, **{kind: digest for kind, digest in digests.items() if getattr(own, kind)})
@@ -113,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         content, revision = hub.files[stored]
         large = stored.endswith((".pt", ".pth", ".safetensors"))
         digest = trouble.stated or (hashlib.sha256(content).hexdigest() if large else git_blob(content))
-        headers = {"ETag": f'"{digest}"', "X-Repo-Commit": revision}
+        headers = {"ETag": f'{"W/" if trouble.weak else ""}"{digest}"', "X-Repo-Commit": revision}
         if "/resolve/" in path and path == stored and large:
             # As on the hub, a large file lies on another host.
             headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{digest}"'}

@@ -45,7 +45,7 @@ SIZES = [
     (30, 41),
     (48, 48),
     (64, 101),
-]  # Pillow 13 squashes some tall pictures column by column first; a byte then differs by one
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,24 @@
 """Backbones of kept libraries: each is its library's own forward up to the classifier, by name, from files, refused."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 import torch
+from hub import Hub, point_at
 from signals import CPU, picture, sound
 from test_vggish import SMALL
 
 pytest.importorskip("torchvision")
 pytest.importorskip("transformers")
 from torchmetrics_majorscore import load_encoder
+from torchmetrics_majorscore.cli.main import main
 from torchmetrics_majorscore.encoders import backbones
 from torchmetrics_majorscore.encoders.backbones import BERT, SPECIAL_TOKENS, VOCABULARY, VGGishMean
 from torchmetrics_majorscore.encoders.base import clean_build, seed_weights
+from torchmetrics_majorscore.encoders.download import download
+from torchmetrics_majorscore.encoders.public import CHECKPOINTS
+from torchmetrics_majorscore.encoders.table import BACKBONES
 from torchmetrics_majorscore.encoders.vggish import VGGish
 
 TEXTS = ["A dog barks.", "unbelievable rain on a tin roof"]
@@ -111,6 +119,42 @@ def test_vggish():
     torch.testing.assert_close(encoder.encode_audio(sounds), torch.stack([rows.mean(dim=0) for rows in own]))
     with pytest.raises(ValueError, match=r"Expected at least 0.975 s of sound, got 0.500 s"):
         encoder.encode_audio([sounds[0][:8000]])
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    pytest.importorskip("huggingface_hub")
+    server = Hub()
+    yield point_at(server, monkeypatch, tmp_path)
+    server.shutdown()
+    server.server_close()
+
+
+def test_their_files_are_downloaded_and_used(folder, hub, monkeypatch, tmp_path, capsys):
+    place, _ = folder
+    monkeypatch.setattr(VGGish.__init__, "__defaults__", SMALL)
+    with clean_build():
+        small = VGGish()
+        seed_weights(small)
+    torch.save(small.state_dict(), place / "vggish-10086976.pth")
+    files = [file for entry in BACKBONES.values() for file in entry.files]
+    for file in files:
+        checkpoint = CHECKPOINTS[file]
+        (path,) = (place / name for name in checkpoint.names if (place / name).is_file())
+        monkeypatch.setitem(CHECKPOINTS, file, hub.serve(checkpoint, path.read_bytes()))
+    monkeypatch.setitem(CHECKPOINTS, "s3d", replace(CHECKPOINTS["s3d"], sha256="0123abcd"))  # as torchvision names it
+    with pytest.raises(ValueError, match=r"digest of the public s3d-d76dad2f.pth \(sha256 0123abcd\)"):
+        load_encoder("s3d").on(CPU)
+    own = hashlib.sha256((place / "s3d-d76dad2f.pth").read_bytes()).hexdigest()[:8]
+    monkeypatch.setitem(CHECKPOINTS, "s3d", replace(CHECKPOINTS["s3d"], sha256=own))
+    hub.sent.clear()
+    assert main(["weights", "get", "resnet50", "s3d"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    for name in BACKBONES:
+        assert load_encoder(name).name == load_encoder(name, weights=place).name
+    assert len(hub.sent) == len(files) == 5
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert all(download(CHECKPOINTS[file]).is_file() for file in files)
 
 
 def test_seeded_ones_need_no_file_and_what_is_refused(tmp_path, folder):

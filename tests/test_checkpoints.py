@@ -207,3 +207,10 @@ def test_each_clap_finds_its_own_checkpoint(tmp_path):
     (tmp_path / f"{names[2]}.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks music_speech_audioset_epoch_15_esc_89.98.saf"):
         load_encoder("clap-music", weights=tmp_path)
+
+
+def test_a_file_that_is_no_safetensors_is_named(tmp_path):
+    path = tmp_path / "open_clip_model.safetensors"
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(ValueError, match=r"^Expected .*open_clip_model.safetensors to be a safetensors file, got one"):
+        read_tensors(path)

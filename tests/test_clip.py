@@ -1,6 +1,7 @@
 """CLIP against PIL and plain formulas: one test for each known trap."""
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -8,7 +9,7 @@ from signals import CPU, encode, picture
 from torch.nn.functional import normalize
 
 from torchmetrics_majorscore.encoders import clip
-from torchmetrics_majorscore.encoders.resize import prepare_frames
+from torchmetrics_majorscore.encoders.resize import Resizing, prepare_frames
 from torchmetrics_majorscore.encoders.vit import embed_pixels
 
 open_clip = pytest.importorskip("open_clip")
@@ -47,6 +48,23 @@ def test_frames_have_the_bytes_of_pil_and_are_cropped_at_the_floor(height, width
     left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
     expected = np.asarray(resized.crop((left, top, left + 224, top + 224)))
     assert np.array_equal(prepare_frames(frames, 224)[0].permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="before Pillow 13 the lines across come first")
+@pytest.mark.parametrize(("height", "width"), [(66, 49), (67, 49), (33, 32), (33, 20), (75, 30), (64, 32)])
+@pytest.mark.parametrize("how", ["bicubic", "bilinear"])
+def test_tall_pictures_are_filtered_in_the_order_of_pil(height, width, how):
+    target = 32
+    frames, kind = picture(height, width), Image.Resampling[how.upper()]
+    image = Image.fromarray(frames[0].permute(1, 2, 0).numpy())
+    squashed = np.asarray(image.resize((target, target), kind))
+    found = prepare_frames(frames, target, Resizing(squash=True, filter=how))[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(found, squashed)
+    tall = target * height // width
+    top = (tall - target) // 2
+    whole = np.asarray(image.resize((target, tall), kind))[top : top + target]
+    cropped = prepare_frames(frames, target, Resizing(filter=how))[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(cropped, whole)
 
 
 def test_a_caption_over_77_tokens_is_cut_with_a_remark(seeded):

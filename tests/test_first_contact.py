@@ -1,6 +1,7 @@
 """The first download, rehearsed with a hub on loopback: each situation ends well or in a line that says what to do."""
 
 import json
+import logging
 import os
 import re
 import socket
@@ -72,9 +73,11 @@ def left(folder):
 
 @pytest.mark.parametrize("name", ["clip", "heads", "roberta-vocab", "vggish"])
 def test_a_file_is_downloaded_once_and_found_again(name, hub):
+    before = logging.getLogger("huggingface_hub").level
     path = download(CHECKPOINTS[name])
     assert path.read_bytes() == CONTENT
     count = len(hub.asked)
+    assert logging.getLogger("huggingface_hub").level == before
     assert download(CHECKPOINTS[name]) == path
     assert len(hub.asked) == count
 
@@ -129,6 +132,21 @@ def test_a_process_that_ended_before_the_last_check_downloads_again(hub, tmp_pat
     assert download(CHECKPOINTS["synchformer"]).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("name", ["clip", "synchformer"])
+def test_what_was_damaged_in_the_cache_is_refused(name, hub):
+    path = download(CHECKPOINTS[name]).resolve()
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, (1, 1))
+    with pytest.raises(ValueError, match=r"does not have the digest of the public .* delete it if it is still there"):
+        download(CHECKPOINTS[name])
+
+
+def test_parts_of_files_that_are_only_alike_are_not_put_together(hub):
+    hub.trouble["vggish-10086976.pth"] = Trouble(cut=[100_000], weak=True)
+    assert download(CHECKPOINTS["vggish"]).read_bytes() == CONTENT
+    assert hub.sent == ["whole", "whole"]
+
+
 def test_a_wrong_digest_is_refused_wherever_it_comes_from(hub, get, tmp_path, monkeypatch):
     wrong = {"sha256": "0" * 64, "md5": "0" * 32}
     for file, kind in (("clip", "sha256"), ("synchformer", "md5")):
@@ -136,6 +154,7 @@ def test_a_wrong_digest_is_refused_wherever_it_comes_from(hub, get, tmp_path, mo
     get("clip", "the file is not the pinned one", 2, "refused, and deleted")
     get("synchformer", "the same at a plain address", 2, "refused, and deleted")
     assert not left(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
     hub.trouble["630k-fusion-best.pt"] = Trouble(stated="2" * 64)  # which is not pinned
     with pytest.raises(ValueError, match=r"digest of the public 630k-fusion-best.pt \(sha256 2222"):
         download(CHECKPOINTS["clap"])
@@ -156,9 +175,15 @@ def test_answers_of_the_hub_are_understood(hub, get, tmp_path):
     ):
         hub.trouble["open_clip_model.safetensors"] = Trouble(status, code)
         get("clip", situation, 2, gated)
-    for status, situation in ((404, "a plain address is gone (404)"), (503, "its server is down (503)")):
+    for status, situation in (
+        (404, "a plain address is gone (404)"),
+        (407, "the proxy asks who you are (407)"),
+        (503, "its server is down (503)"),
+    ):
         hub.trouble["vggish-10086976.pth"] = Trouble(status)
+        hub.asked.clear()
         get("vggish", situation, 2, gated)
+        assert len(hub.asked) == (4 if status == 503 else 1)  # a refusal is final
     assert not left(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """What an encoder of the user's own returns: one line names what is wrong with it, at its first use."""
 
+import numpy as np
 import pytest
 import torch
 from signals import CPU, sound
@@ -24,6 +25,8 @@ class Own(nn.Module):
         return normalize(torch.cat([rows, rows], dim=1) if self.mistake == "width" else rows, dim=-1)
 
     def encode_audio(self, batch):
+        if self.mistake in ("list", "numpy", "nothing"):
+            return {"list": [[1.0, 0.0]] * len(batch), "numpy": np.eye(2), "nothing": None}[self.mistake]
         rows = torch.stack([torch.stack([wave.abs().mean(), wave.std()]) for wave in batch])
         if self.mistake == "batch":
             rows = rows - rows.mean()
@@ -36,6 +39,9 @@ BATCH = {"text": ["a dog barks", "rain"], "audio": [sound(0.2, 16_000), 0.1 * so
 @pytest.mark.parametrize(
     ("mistake", "line"),
     [
+        ("list", r"Expected encode_audio of ownlist@1 to return \(2, D\), got list\."),
+        ("numpy", r"Expected encode_audio of ownnumpy@1 to return \(2, D\), got ndarray\."),
+        ("nothing", r"Expected encode_audio of ownnothing@1 to return \(2, D\), got NoneType\."),
         ("length", "Expected encode_audio of ownlength@1 to return unit vectors, got lengths from .* to .*: torch.nn"),
         ("width", "Expected encode_audio of ownwidth@1 to return 4 numbers as encode_text of ownwidth@1 does, got 2"),
         (
@@ -89,3 +95,34 @@ def test_of_a_plain_object_the_cosines_are_taken():
         metric.update(**BATCH)
         values.append(metric.compute())
     torch.testing.assert_close(*values)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"modalities": "text"}, r"^Expected modalities as a tuple of names, like \('video', 'audio'\), got 'text'"),
+        ({"modalities": ("text", 3)}, r"^Expected modalities as a tuple of names, .* got \('text', 3\)"),
+        ({"sample_rate": None}, r"^Expected sample_rate as a whole number of Hz, like 16_000, got None"),
+        ({"sample_rate": 0}, r"^Expected sample_rate as a whole number of Hz, like 16_000, got 0"),
+        ({"shapes": {"depth": 4}}, r"^Expected shapes\['depth'\] as a tuple of sizes, like \(1, None\), got 4"),
+        ({"shapes": {"depth": "1x4"}}, r"^Expected shapes\['depth'\] as a tuple of sizes, .* got '1x4'"),
+        ({"per_pair": {"smell": ("text",)}}, r"^Expected per_pair of text, audio, got 'smell'"),
+        ({"per_pair": {"text": ("smell",)}}, r"^Expected per_pair of text, audio, got 'smell'"),
+    ],
+)
+def test_what_it_says_of_itself_is_named(said, line):
+    own = Own()
+    for name, value in said.items():
+        setattr(own, name, value)
+    with pytest.raises(TypeError, match=line):
+        MAJORScore(encoder=own, sample_rate=16_000)
+
+
+def test_a_plain_object_of_two_widths_is_named():
+    class Plain:
+        name, modalities, sample_rate = "plain@1", ("text", "audio"), 16_000
+        encode_text = staticmethod(lambda batch: torch.ones(len(batch), 3))
+        encode_audio = staticmethod(lambda batch: torch.ones(len(batch), 4))
+
+    with pytest.raises(ValueError, match=r"of one shape \(B, D\), got \(2, 3\) of text and \(2, 4\) of audio"):
+        MAJORScore(encoder=Plain(), sample_rate=16_000).update(**BATCH)

@@ -116,9 +116,12 @@ EMPTY, VECTOR = torch.empty(2, 0), torch.ones(3)
         (lambda e: fair_score(torch.ones(3, 1)), "at least two similarities to compare, got 1"),
         (lambda e: major_score(EMPTY), r"similarities of shape \(B, K\) with K >= 1, got \(2, 0\)"),
         (lambda e: fair_score(VECTOR), r"similarities of shape \(B, K\) with K >= 1, got \(3,\)"),
-        (lambda e: cosine_similarity(e["video"], e["text"][:2]), r"one shape \(B, D\), got \(9, 6\) and \(2, 6\)"),
-        (lambda e: cosine_similarity(e["video"], e["text"][:, :2]), r"got \(9, 6\) and \(9, 2\)"),
-        (lambda e: cosine_similarity(VECTOR, VECTOR), r"got \(3,\) and \(3,\)"),
+        (
+            lambda e: cosine_similarity(e["video"], e["text"][:2]),
+            r"one shape \(B, D\), got \(9, 6\) of .* and \(2, 6\) of ",
+        ),
+        (lambda e: cosine_similarity(e["video"], e["text"][:, :2]), r"got \(9, 6\) of .* and \(9, 2\) of "),
+        (lambda e: cosine_similarity(VECTOR, VECTOR), r"got \(3,\) of .* and \(3,\) of "),
     ],
 )
 def test_messages(call, message):

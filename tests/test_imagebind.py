@@ -16,6 +16,7 @@ class StandIn(nn.Module):
 
     def __init__(self):
         super().__init__()
+        self.modality_heads = nn.ModuleDict()
         self.weight = nn.Parameter(torch.tensor([3.0, -2.0]))
         self.given = []
 
@@ -93,3 +94,8 @@ def test_it_is_a_joint_encoder_with_the_digest_of_its_weights(encoder):
         for place, item in enumerate(batch):
             assert torch.equal(handle.encode(modality, [item], CPU)[0], rows[place])
     assert handle.remark("text", ["a dog " * 80], CPU) == {0: "has 162 tokens and is cut to 77"}
+
+
+def test_another_module_is_named():
+    with pytest.raises(TypeError, match=r"^Expected ImageBindModel with its modality_heads, got Linear"):
+        ImageBind(nn.Linear(1, 1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from vectors import random
 
-from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores
+from torchmetrics_majorscore import FairScore, MAJORScore, MAJORScores, V2AMetrics
 from torchmetrics_majorscore.functional import fair_score, major_score, pair_similarities
 from torchmetrics_majorscore.metrics.conditions import Conditions
 
@@ -166,6 +166,35 @@ def test_mistakes_are_named(change, message):
     metric = MAJORScore(encoder=Senses(), **RATES)
     with pytest.raises(ValueError, match=message):
         metric.update(**(batch() | change))
+
+
+@pytest.mark.parametrize("run", ["update", "forward"])
+@pytest.mark.parametrize("kind", [MAJORScores, V2AMetrics])
+def test_a_collection_refuses_what_none_of_it_takes(kind, run):
+    scores = kind(Senses(), **RATES, **({"target": False, "free": False} if kind is V2AMetrics else {}))
+    with pytest.raises(
+        ValueError, match=r"a metric of the collection takes, got touch beside video, image, text, audio"
+    ):
+        getattr(scores, run)(**batch(), touch=torch.zeros(4, 3))
+    assert scores["fairscore"].rows()["id"] == []
+
+
+def test_of_two_modalities_a_collection_has_no_fairscore():
+    scores = MAJORScores(Senses(("image", "text")))
+    scores.update(**batch(modalities=("image", "text")), ids=list("abcd"))
+    values = scores.compute()
+    assert set(values) == {*(f"majorscore_{how}" for how in ("sum", "product", "average")), "similarity_image_text"}
+    assert values["majorscore_average"] == values["similarity_image_text"] == scores.rows()["image-text"].mean()
+
+
+def test_a_name_of_an_encoder_is_not_the_first_argument():
+    with pytest.raises(ValueError, match=r"got 'clip-tiny'; an encoder goes by its name, encoder="):
+        MAJORScore("clip-tiny")
+
+
+def test_one_modality_has_no_pairs():
+    with pytest.raises(ValueError, match=r"^Expected at least two modalities, got text"):
+        MAJORScore(encoder=Senses(("text",)))
 
 
 def test_a_modality_without_a_shape_is_refused():

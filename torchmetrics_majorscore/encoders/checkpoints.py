@@ -140,13 +140,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         Name to tensor, on the CPU, with the file's dtypes.
 
     Raises:
-        ValueError: the file holds no tensors.
+        ValueError: the file holds no tensors, or is not what its name says.
     """
     if path.suffix == ".safetensors":
         needs_extra("safetensors", "cmcr")
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"Expected {path} to be a safetensors file, got one that is not: {error}.") from error
     from torch import Tensor
 
     content = _unpickle(path)

@@ -42,7 +42,7 @@ class FirstUse:
             if apart > APART:
                 raise ValueError(
                     f"Expected {what} to give a sample one embedding, got another one in a batch of {len(given)}, "
-                    f"{apart:.2g} apart: is something normalised over the batch?"
+                    f"{apart:.2g} apart: is something normalised over the batch, or drawn at random?"
                 )
             self._in_company.add(what)
 

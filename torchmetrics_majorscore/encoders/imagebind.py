@@ -35,11 +35,16 @@ class ImageBind(BroughtModule):
         module: ``ImageBindModel`` of facebookresearch/ImageBind with its weights: it maps a dictionary with
             ``"vision"`` (B, clips, 3, 2, 224, 224), ``"text"`` (B, 77) or ``"audio"`` (B, 3, 1, 128, 204) to one with
             (B, D). A frozen copy is taken; delete yours to have its memory back.
+
+    Raises:
+        TypeError: it has no ``modality_heads``.
     """
 
     modalities = ("video", "text", "audio")
 
     def __init__(self, module: nn.Module) -> None:
+        if not hasattr(module, "modality_heads"):
+            raise TypeError(f"Expected ImageBindModel with its modality_heads, got {type(module).__qualname__}.")
         super().__init__(module, "imagebind", BANDS)
 
     def encode_video(self, batch: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
 """The handle on a joint encoder, and who gets which."""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
 
@@ -143,9 +144,9 @@ class SharedEncoder(Handle[JointEncoder]):
         self._check(encoder, method, given, embeddings, device)
         return embeddings.float() if gradients else embeddings.detach().float()
 
-    def _check(self, encoder: Any, method: str, given: Any, embeddings: Tensor, device: torch.device) -> None:
-        if embeddings.ndim != 2 or len(embeddings) != len(given):
-            got = tuple(embeddings.shape)
+    def _check(self, encoder: Any, method: str, given: Any, embeddings: Any, device: torch.device) -> None:
+        if not isinstance(embeddings, Tensor) or embeddings.ndim != 2 or len(embeddings) != len(given):
+            got = tuple(embeddings.shape) if isinstance(embeddings, Tensor) else type(embeddings).__name__
             raise ValueError(f"Expected {method} of {encoder.name} to return ({len(given)}, D), got {got}.")
         if self.first_use and method.startswith("encode_"):
             views = len(self.views(method.removeprefix("encode_")))
@@ -242,6 +243,23 @@ def load_encoder(
     return share(shared)
 
 
+def _check_declared(encoder: Any) -> None:
+    """Raise TypeError for what an encoder says of itself in another form than :class:`JointEncoder` has it."""
+    names = getattr(encoder, "modalities", ())
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"Expected modalities as a tuple of names, like ('video', 'audio'), got {names!r}.")
+    rate = getattr(encoder, "sample_rate", None)
+    whole = isinstance(rate, (Integral, float)) and rate == int(rate) > 0
+    if "audio" in names and hasattr(encoder, "sample_rate") and not whole:
+        raise TypeError(f"Expected sample_rate as a whole number of Hz, like 16_000, got {rate!r}.")
+    for name, shape in getattr(encoder, "shapes", {}).items():
+        if not isinstance(shape, (tuple, list)) or not all(size is None or isinstance(size, int) for size in shape):
+            raise TypeError(f"Expected shapes[{name!r}] as a tuple of sizes, like (1, None), got {shape!r}.")
+    for name, partners in getattr(encoder, "per_pair", {}).items():
+        if strange := [one for one in (name, *partners) if one not in names]:
+            raise TypeError(f"Expected per_pair of {', '.join(names)}, got {strange[0]!r}.")
+
+
 def _load(
     encoder: Encoder, weights: str | None = None, pool: Pool = "after_head", precision: Precision = "float32"
 ) -> SharedEncoder:
@@ -289,6 +307,7 @@ def _by_object(encoder: Any) -> SharedEncoder:
         with clean_build():
             encoder = from_clap_module(encoder)
     refuse_class(encoder, "an encoder")
+    _check_declared(encoder)
     missing = [part for part in ("name", "modalities") if not hasattr(encoder, part)]
     missing += [f"encode_{m}" for m in getattr(encoder, "modalities", ()) if not hasattr(encoder, f"encode_{m}")]
     if "audio" in getattr(encoder, "modalities", ()) and not hasattr(encoder, "sample_rate"):

@@ -100,6 +100,8 @@ def select_pairs(modalities: Sequence[str], pairs: Pairs = "text") -> list[Pair]
         chosen = every if pairs == "all" else [pair for pair in every if pairs in pair]
     else:
         chosen = [_known_pair(pair, every) for pair in pairs]
+    if not every:
+        raise ValueError(f"Expected at least two modalities, got {', '.join(modalities) or 'none'}.")
     if not chosen or len(set(chosen)) != len(chosen):
         known = ", ".join("-".join(pair) for pair in every)
         raise ValueError(
@@ -155,7 +157,8 @@ def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -
             raise ValueError(f"Expected an embedding of {lost[0]} for {one}-{other}, got {', '.join(embeddings)}.")
         a, b = embeddings[one], embeddings[other]
         if a.ndim != 2 or a.shape != b.shape or a.shape[1] == 0:
-            raise ValueError(f"Expected two embeddings of one shape (B, D), got {tuple(a.shape)} and {tuple(b.shape)}.")
+            shapes = f"{tuple(a.shape)} of {one} and {tuple(b.shape)} of {other}"
+            raise ValueError(f"Expected two embeddings of one shape (B, D), got {shapes}.")
     places = [(used.index(one), used.index(other)) for one, other in chosen]
     blocks = torch.split(torch.stack([embeddings[modality] for modality in used]), ROWS_PER_BLOCK, dim=1)
     return torch.cat([_cosines(block, places) for block in blocks])

@@ -26,20 +26,21 @@ def major_members(
 ) -> dict[str, SimilarityMetric]:
     """Make the members of :class:`MAJORScores`, of which the first takes the batches for all."""
     options["cache_conditions"] = as_conditions(options.get("cache_conditions", False)) or False
-    fair = FairScore(encoder, modalities=modalities, **options)
-    # FairScore is the first, so that a missing modality is refused.
-    metrics: dict[str, SimilarityMetric] = {"fairscore": fair}
+    metrics: dict[str, SimilarityMetric] = {}
     for combine in COMBINATIONS:
         score = MAJORScore(combine, encoder, pairs=pairs, absolute=absolute, modalities=modalities, **options)
         metrics[f"majorscore_{combine}"] = score
-    for pair in fair.all_pairs:
+    if len(score.all_pairs) > 1:  # of one similarity there is no difference
+        # FairScore is the first, so that a missing modality is refused.
+        metrics = {"fairscore": FairScore(encoder, modalities=modalities, **options), **metrics}
+    for pair in score.all_pairs:
         similarity = MAJORScore("sum", encoder, pairs=[pair], modalities=modalities, **options)
         metrics[f"similarity_{'_'.join(pair)}"] = similarity
     return metrics
 
 
 class MAJORScores(RowCollection):
-    """MAJORScore sum, product and average, FairScore, and the mean similarity of each pair.
+    """MAJORScore sum, product and average, FairScore (of two pairs and more), and the mean similarity of each pair.
 
     The members share their rows: each batch is encoded once, in ``update`` and in ``forward``. All modalities are
     needed, whatever the ``pairs``.
@@ -83,8 +84,8 @@ class MAJORScores(RowCollection):
 
     def rows(self) -> dict[str, Any]:
         """Give ids and per-sample similarities, see :meth:`.SimilarityMetric.rows`."""
-        fair: Any = self["fairscore"]
-        rows: dict[str, Any] = fair.rows()
+        first: Any = next(iter(self.values(copy_state=False)))
+        rows: dict[str, Any] = first.rows()
         return rows
 
     def save_rows(self, path: str | Path) -> None:

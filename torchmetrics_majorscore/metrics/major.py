@@ -28,7 +28,10 @@ class CombinedSimilarity(SimilarityMetric):
         pairs: Pairs,
         **options: Unpack[MetricOptions],
     ) -> None:
-        check_combine(combine)
+        try:
+            check_combine(combine)
+        except ValueError as error:
+            raise ValueError(f"{str(error).removesuffix('.')}; an encoder goes by its name, encoder=...") from None
         super().__init__(spaces, pairs, **options)
         self.combine = combine
         self.absolute = absolute

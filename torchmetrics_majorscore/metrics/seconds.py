@@ -99,10 +99,10 @@ class Seconds:
         if videos is None and (self.conditions is None or ids is None):
             raise ValueError("Expected video, or cache_conditions and ids that were given with theirs, got neither.")
         if self.conditions is None:
-            return [None if video is None else self.encode("video", single_frames(video), device) for video in videos]
+            return [None if video is None else self.frames(video, device) for video in videos]
 
         def run(items: list[Tensor]) -> list[Tensor]:
-            made = [self.encode("video", single_frames(video), device) for video in items]
+            made = [self.frames(video, device) for video in items]
             return [torch.cat([seen.new_tensor([seen.shape[1]]), seen.flatten()]) for seen in made]
 
         slot = f"video at {self.rates['video']} fps@{self.rates['video']}"
@@ -134,7 +134,7 @@ class Seconds:
         count = min(int(len(of_frames) / fps + 1e-6), len(heard) // rate)
         spans = [one for _, one in windows] + [slice(second * rate, (second + 1) * rate) for second in range(count)]
         parts = [heard[span] for span in spans if span != slice(0, len(heard))]
-        encoded = iter(self.encode("audio", parts, device) if parts else ())
+        encoded = iter(self._encode("audio", parts, device) if parts else ())
         of_sounds = torch.stack([whole if span == slice(0, len(heard)) else next(encoded) for span in spans])
         starts = [round(second * fps) for second in range(count + 1)]
         means = [of_frames[start:end].mean(dim=0) for start, end in pairwise(starts)]
@@ -146,15 +146,13 @@ class Seconds:
             (torch.stack(means) if means else per_second, per_second),
         )
 
-    def encode(self, modality: str, batch: Sequence[Tensor], device: torch.device) -> Tensor:
-        """Encode so many frames or sounds at once that memory does not grow with them."""
+    def frames(self, video: Tensor, device: torch.device) -> Tensor:
+        """Encode each frame (T, 3, H, W) as a video of its own: (T, D)."""
+        return self._encode("video", [frame[None] for frame in video.to(device)], device)
+
+    def _encode(self, modality: str, batch: Sequence[Tensor], device: torch.device) -> Tensor:
         parts = [batch[start : start + MOST] for start in range(0, len(batch), MOST)]
         return torch.cat([self.network.encode(modality, part, device) for part in parts])
-
-
-def single_frames(frames: Tensor) -> list[Tensor]:
-    """Give a video of one frame for each frame."""
-    return [frame[None] for frame in frames]
 
 
 def _unpack(vector: Tensor) -> Tensor:

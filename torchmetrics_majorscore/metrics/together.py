@@ -9,6 +9,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from torchmetrics_majorscore.metrics.gather import gather_equal, gather_tables
+from torchmetrics_majorscore.metrics.hearing import TARGET
 from torchmetrics_majorscore.metrics.rows import RowMetric
 
 
@@ -26,6 +27,26 @@ class RowCollection(MetricCollection):
     ) -> None:
         metrics: dict[str, Metric | MetricCollection] = dict(chain.from_iterable(group.items() for group in groups))
         super().__init__(metrics, prefix=prefix, postfix=postfix, compute_groups=[list(group) for group in groups])
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Update the first of each group with what it takes of a batch; ValueError for what none of them takes."""
+        self._refuse_unknown(kwargs)
+        super().update(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Update as :meth:`update`, and give the values of the batch."""
+        self._refuse_unknown(kwargs)
+        values: dict[str, Any] = super().forward(*args, **kwargs)
+        return values
+
+    def _refuse_unknown(self, batch: Mapping[str, Any]) -> None:
+        # References may be there though none of the chosen columns needs them.
+        known = {TARGET, *chain.from_iterable(group[0]._filter_kwargs(**batch) for group in self._row_groups)}
+        if unknown := [name for name in batch if name not in known]:
+            raise ValueError(
+                f"Expected inputs that a metric of the collection takes, got {unknown[0]} beside "
+                f"{', '.join(name for name in batch if name in known) or 'none that one takes'}."
+            )
 
     def compute(self) -> dict[str, Any]:
         """Compute all values; the members share one sync, of two collectives."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics_majorscore.encoders import SharedEncoder
 from torchmetrics_majorscore.encoders.base import exact_float32
 from torchmetrics_majorscore.metrics.frames import COLUMNS, FrameScores
-from torchmetrics_majorscore.metrics.seconds import AUDIO, Seconds, single_frames
+from torchmetrics_majorscore.metrics.seconds import AUDIO, Seconds
 from torchmetrics_majorscore.scoring.batches import REFUSALS
 from torchmetrics_majorscore.scoring.hear import whole_sound
 from torchmetrics_majorscore.scoring.read import ReadClip
@@ -80,5 +80,4 @@ class ClipFrames:
         looking = Seconds(self.encoder, clip.sample_rate, self.fps)
         with exact_float32(self.device):
             heard = AUDIO.prepare(whole_sound(clip), clip.sample_rate, self.encoder, self.device)
-            frames = looking.encode("video", single_frames(pictures.to(self.device)), self.device)
-            return looking.part(frames, heard, whole, self.device).scores()
+            return looking.part(looking.frames(pictures, self.device), heard, whole, self.device).scores()
