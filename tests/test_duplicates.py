@@ -109,7 +109,7 @@ def test_an_index_finds_what_all_products_find_and_says_how_many(monkeypatch):
     assert len(pairs[1]) >= 0.97 * len(pairs[0])
     common = exact.set_index("other", append=True).loc[found.set_index("other", append=True).index]
     np.testing.assert_allclose(common["least"], found["least"], atol=1e-6)
-    assert (recall.clips, recall.probed, recall.cells) == (1000, 32, 252)
+    assert (recall.clips, recall.probed, recall.cells) == (1000, 16, 252)
     assert recall.found / recall.pairs >= 0.97
     assert recall.pairs > 100
     monkeypatch.setattr(duplicate_index.DuplicateIndex.__init__, "__defaults__", (1,))

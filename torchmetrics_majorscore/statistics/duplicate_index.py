@@ -19,11 +19,11 @@ from torchmetrics_majorscore.statistics.bootstrap import Index
 
 Vectors = NDArray[np.float32]
 
-PROBED = 32
+PROBED = 16
 """Cells that each clip is compared with."""
 CHECKED = 1000
 """Clips whose near-duplicates are also found by all products."""
-_LEARNED = 64  # clips for each cell that centres are learned from
+_LEARNED = 40  # clips for each cell that centres are learned from
 _BLOCK = 4096  # rows at a time
 _SLACK = 0.005  # of a cosine: vectors are kept in half precision, which moves it by less
 
@@ -69,7 +69,7 @@ class DuplicateIndex:
         centres = faiss.IndexFlatIP(width)
         self._index = faiss.IndexIVFScalarQuantizer(centres, width, self.cells, kind, faiss.METRIC_INNER_PRODUCT)
         self._index.nprobe = self.probed
-        self._index.cp.seed, self._index.cp.spherical, self._index.cp.niter = 0, True, 10
+        self._index.cp.seed, self._index.cp.spherical, self._index.cp.niter = 0, True, 4
         count = min(len(self._rows), _LEARNED * self.cells)
         learned = np.random.default_rng(0).choice(self._rows, count, replace=False)
         self._index.cp.min_points_per_centroid = 1
