@@ -11,7 +11,9 @@ pytest.importorskip("pandas")
 pytest.importorskip("safetensors")
 
 
+from torchmetrics_majorscore import extras
 from torchmetrics_majorscore.cli.main import main
+from torchmetrics_majorscore.statistics import duplicate_index
 from torchmetrics_majorscore.statistics import duplicates as module
 from torchmetrics_majorscore.tables.duplicates import list_duplicates
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
@@ -38,16 +40,17 @@ def planted():
 @pytest.mark.parametrize("block", [1, 7, 512])
 def test_planted_duplicates_are_found_once_and_nothing_else(block, monkeypatch):
     monkeypatch.setattr(module, "ROWS_PER_BLOCK", block)
-    found = list_duplicates(planted(), threshold=0.9)
+    found, recall = list_duplicates(planted(), threshold=0.9)
+    assert recall is None
     assert list(zip(found.index, found["other"], strict=True)) == [("clip 4", "clip 31")]
     assert found["least"].iloc[0] == pytest.approx(1, abs=1e-6)
-    pictures = list_duplicates(planted(), threshold=0.9, names=["video"])
+    pictures, _ = list_duplicates(planted(), threshold=0.9, names=["video"])
     assert set(zip(pictures.index, pictures["other"], strict=True)) == {("clip 4", "clip 31"), ("clip 5", "clip 32")}
 
 
 def test_all_pairs_are_those_of_two_loops():
     known, other = made(12), made(9, seed=1)
-    found = list_duplicates(known, other, threshold=0.1)
+    found, _ = list_duplicates(known, other, threshold=0.1)
     expected = {}
     for i, one in enumerate(known.ids):
         for j, two in enumerate(other.ids):
@@ -80,6 +83,62 @@ def test_the_command_lists_the_pairs(tmp_path, capsys):
     assert "| clip 4 | clip 31 | 1.0000 | 1.0000 | 1.0000 |" in output
     assert "1 pairs; 1 of 40 clips stand in the column other" in output
     assert "signature: enc:given" in output
+
+
+def many(count=4000, near=0.3):
+    """Give clips of which a tenth is an earlier one again, a little changed."""
+    draw = np.random.default_rng(4)
+    known = made(count)
+    again = draw.choice(np.arange(1, count), count // 10, replace=False)
+    for vectors in known.vectors.values():
+        vectors[again] = vectors[again // 2]
+        vectors[again] += near * draw.normal(size=(len(again), 64)).astype(np.float32)
+    known.vectors["audio"][3] = math.nan
+    return known
+
+
+def test_an_index_finds_what_all_products_find_and_says_how_many(monkeypatch):
+    pytest.importorskip("faiss")
+    known, threshold = many(), 0.85
+    exact, none = list_duplicates(known, threshold=threshold, exact=True)
+    found, recall = list_duplicates(known, threshold=threshold, exact=False)
+    assert none is None
+    assert len(exact) > 300
+    pairs = [set(zip(frame.index, frame["other"], strict=True)) for frame in (exact, found)]
+    assert pairs[1] <= pairs[0]
+    assert len(pairs[1]) >= 0.97 * len(pairs[0])
+    common = exact.set_index("other", append=True).loc[found.set_index("other", append=True).index]
+    np.testing.assert_allclose(common["least"], found["least"], atol=1e-6)
+    assert (recall.clips, recall.probed, recall.cells) == (1000, 16, 252)
+    assert recall.found / recall.pairs >= 0.97
+    assert recall.pairs > 100
+    monkeypatch.setattr(duplicate_index.DuplicateIndex.__init__, "__defaults__", (1,))
+    fewer, poor = list_duplicates(known, threshold=threshold, exact=False)
+    assert len(fewer) < len(found)
+    assert poor.found / poor.pairs == pytest.approx(len(fewer) / len(exact), abs=0.05)  # what is said is what is
+    assert poor.pairs == recall.pairs
+
+
+def test_an_index_between_two_files(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(module, "LARGE_PRODUCTS", 100)
+    one, other = many(), made(500, seed=9)
+    other.vectors["video"][7], other.vectors["audio"][7] = one.vectors["video"][11], one.vectors["audio"][11]
+    found, recall = list_duplicates(one, other, threshold=0.99)
+    assert ("clip 11", "clip 7") in set(zip(found.index, found["other"], strict=True))
+    assert recall.pairs == recall.found
+    assert list_duplicates(one, other, threshold=0.99, exact=True)[0].equals(found)
+
+
+def test_without_faiss_very_many_clips_are_refused_in_a_line(tmp_path, capsys, monkeypatch):
+    planted().save(tmp_path / "e.safetensors")
+    monkeypatch.setattr(module, "LARGE_PRODUCTS", 100)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "faiss" else object())
+    command = ["duplicates", str(tmp_path / "e.safetensors"), "--threshold", "0.9"]
+    assert main(command) == 2
+    assert "got no faiss; in a clone" in capsys.readouterr().err
+    assert main([*command, "--exact"]) == 0
+    assert "Every pair of clips was compared." in capsys.readouterr().out
 
 
 def test_overlaps_by_the_part_of_the_id(tmp_path, capsys):

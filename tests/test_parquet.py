@@ -16,7 +16,7 @@ from written_tables import COLUMNS, SIGNATURE, write_random  # noqa: E402
 
 from torchmetrics_majorscore.media import read_manifest  # noqa: E402
 from torchmetrics_majorscore.media.rows import read_rows  # noqa: E402
-from torchmetrics_majorscore.tables.parquet import convert_to_parquet, read_summary  # noqa: E402
+from torchmetrics_majorscore.tables.parquet import convert_to_parquet, read_summary, write_parquet  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
 
@@ -43,6 +43,20 @@ def test_a_table_is_the_same_in_float32(tmp_path):
     schema = pq.read_schema(parquet)
     assert {schema.field(name).type for name in COLUMNS} == {pa.float32()}
     assert pq.ParquetFile(parquet).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_rows_that_arrow_does_not_parse_are_written_one_by_one_to_the_same_cells(tmp_path):
+    header, rows = b"id,score,remarks,error,source\n", [b'a,0.25,,"two\nlines",x\n', b"'=1,,cut,,\n"]
+    for name, more in (("plain", []), ("other", [b"\xe9,1e-9,,,\n"])):
+        path = tmp_path / f"{name}.parquet"
+        write_parquet(path, [header, *rows, *more], lambda: {"signature": "s"})
+        found = pq.read_table(path).to_pylist()
+        assert found[:2] == [
+            {"id": "a", "score": 0.25, "remarks": "", "error": "two\nlines", "source": "x"},
+            {"id": "=1", "score": None, "remarks": "cut", "error": "", "source": ""},
+        ]
+    assert found[2]["id"] == "\\xe9"
+    assert found[2]["score"] == pytest.approx(1e-9)
 
 
 @pytest.mark.parametrize("command", ["compare", "rank", "agree"])

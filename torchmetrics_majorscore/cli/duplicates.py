@@ -21,6 +21,8 @@ def add_commands(commands: Any) -> None:
     duplicates.add_argument("--threshold", type=float, required=True, help=limit)
     modalities = "names of the file's embeddings (default: %(default)s)"
     duplicates.add_argument("--modalities", nargs="+", default=["video", "audio"], help=modalities)
+    every = "compare every pair of clips, however many there are (default: of more than 50 000 clips, by an index)"
+    duplicates.add_argument("--exact", action="store_true", default=None, help=every)
     add_format(duplicates)
     duplicates.set_defaults(run=_duplicates)
     about = "clips of test lists that are in training lists, by id"
@@ -42,12 +44,19 @@ def _duplicates(options: argparse.Namespace, out: Output) -> int:
     if len(options.embeddings) > 2:
         raise ValueError(f"Expected one or two files of embeddings, got {len(options.embeddings)}.")
     files = [ClipEmbeddings.load(path) for path in options.embeddings]
-    pairs = list_duplicates(*files, threshold=options.threshold, names=options.modalities)
+    how = {"threshold": options.threshold, "names": options.modalities, "exact": options.exact}
+    pairs, recall = list_duplicates(*files, **how)
     out.table("pairs", pairs)
     found = [pairs["other"].nunique(), len(files[-1].ids)]
-    out.record(clips=found[1], in_other=found[0], threshold=options.threshold)
+    out.record(clips=found[1], in_other=found[0], threshold=options.threshold, index=recall)
     out.notes(
         f"{len(pairs)} pairs; {found[0]} of {found[1]} clips stand in the column other: without them, none is left."
+    )
+    out.notes(
+        "Every pair of clips was compared."
+        if recall is None
+        else f"Found by an index of {recall.cells} cells, of which {recall.probed} were searched for each clip. Of "
+        f"{recall.pairs} pairs that {recall.clips} clips drawn at random have, it found {recall.found}."
     )
     out.origin(files[0].signature)
     return DONE

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchmetrics_majorscore.media.av1 import is_av1, read_sequence, without_shown
 from torchmetrics_majorscore.media.container import import_av
 from torchmetrics_majorscore.media.packets import Packets, Read
 from torchmetrics_majorscore.media.tags import behind_tags
@@ -49,6 +50,7 @@ class Decoding:
             # These decoders only log a wrong sum unless told to refuse it; others would refuse what is merely unusual.
             explode = "+explode" if stream.codec.name in LOSSLESS else ""
             stream.codec_context.options = _CHECKS | {"err_detect": _CHECKS["err_detect"] + explode}
+        self._sequence = read_sequence(stream.codec_context.extradata) if is_av1(stream) else None
         self._decoded = self._key = False
         self._lost_from: int | None = None
         self._expected: int | None = None
@@ -70,10 +72,12 @@ class Decoding:
         kept, until = frozenset(promised), promised[-1] if promised else -math.inf
         for read in self.packets if stamp is None else self.packets.from_key(stamp):
             packet = read.packet
+            self._check_place(read)
             if promised:
                 unshown = packet.pts is not None and packet.pts < until and packet.pts not in kept
-                self.stream.codec_context.skip_frame = "NONREF" if unshown else "DEFAULT"
-            self._check_place(read)
+                packet = self._reduced(packet, unshown)
+                if packet is None:
+                    continue
             for frame in self._decode(packet):
                 if frame.is_corrupt:
                     self._note("incomplete frame", packet)
@@ -91,6 +95,14 @@ class Decoding:
             raise ValueError(
                 f"Expected {self.stream.type} that decodes, got {self.path}: {self.damage or 'the stream is empty'}"
             )
+
+    def _reduced(self, packet: Any, unshown: bool) -> Any:
+        """Give what is to be decoded of a packet whose picture may be unshown; None for nothing."""
+        if self._sequence is None:  # other decoders look for themselves
+            self.stream.codec_context.skip_frame = "NONREF" if unshown else "DEFAULT"
+            return packet
+        rest = without_shown(bytes(packet), self._sequence) if unshown and packet.size else None
+        return packet if rest is None else _replaced(packet, rest) if rest else None
 
     def _decode(self, packet: Any) -> list[Any]:
         try:

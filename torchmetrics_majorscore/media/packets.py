@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torchmetrics_majorscore.media.container import import_av
 from torchmetrics_majorscore.media.restarts import Restarts
 from torchmetrics_majorscore.media.tags import is_tag
+from torchmetrics_majorscore.media.timing import seconds_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -101,7 +102,7 @@ class Packets:
 
     def _follow(self, packet: Any) -> None:
         if packet.pts is not None:
-            self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            self.end = max(self.end, seconds_of(packet.pts + (packet.duration or 0), packet.time_base))
         self.largest = max(self.largest, packet.size)
         if packet.pos is None or packet.pos < 0:
             return

@@ -13,7 +13,7 @@ from torchmetrics_majorscore.media.decoding import Decoding
 from torchmetrics_majorscore.media.packets import seek
 from torchmetrics_majorscore.media.places import TOLERANCE
 from torchmetrics_majorscore.media.promise import describe_end
-from torchmetrics_majorscore.media.timing import Picture
+from torchmetrics_majorscore.media.timing import Picture, seconds_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -97,8 +97,9 @@ class Pictures:
                     f"Expected a container with time stamps (mp4, mkv, ...), got {self.path}, a raw stream"
                 )
             self.origin = stamp if self.origin is None else self.origin
-            shown = float(frame.duration * frame.time_base) or usual
-            time = float((stamp - self.origin) * frame.time_base)
+            tick = frame.time_base
+            shown = seconds_of(frame.duration, tick) or usual
+            time = seconds_of(stamp - self.origin, tick)
             end = max(end, time + shown)
             yield Picture(time, time + shown, frame)
         origin = float((self.origin or 0) * self.stream.time_base)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmetrics_majorscore.media.timing import seconds_of
+
 TOLERANCE = 0.1  # seconds by which stamps and the count of samples may differ, as in ffmpeg's aresample=async=1
 _LONGEST_JUMP = 3600  # seconds of zeros, or of dropped samples, that a jump of the stamps may cost
 _RATES = (1_000, 1_000_000)  # Hz; what claims another rate is no sound
@@ -74,7 +76,7 @@ class Places:
         """
         for frame in frames:
             self._check_form(frame)
-            stamp = None if frame.pts is None or not self.stamped else float(frame.pts * frame.time_base)
+            stamp = None if frame.pts is None or not self.stamped else seconds_of(frame.pts, frame.time_base)
             if position is None:
                 position = self._begin(stamp)
             due = position if stamp is None or self.base is None else round((stamp - self.base) * self.rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ def shown_at(pictures: Iterator[Picture], times: Times, slack: float) -> Iterato
             yield on_screen, until - given
 
 
+def seconds_of(stamp: int, tick: Fraction) -> float:
+    """Give a time stamp in seconds: ``float(stamp * tick)``, without a fraction in between, which takes longer."""
+    return stamp * tick.numerator / tick.denominator
+
+
 def slack_of(stream: Any) -> float:
     """Give the seconds by which a stream's stamps may be late through rounding."""
     tick = float(stream.time_base)
@@ -98,6 +104,7 @@ def plan_shown(container: InputContainer, stream: Any, times: Times) -> list[tup
             return []
         stamps.append(packet.pts)
     stamps.sort()
-    moments = ((float((stamp - stream.start_time) * stream.time_base), stamp) for stamp in stamps)
+    origin, tick = stream.start_time, stream.time_base
+    moments = ((seconds_of(stamp - origin, tick), stamp) for stamp in stamps)
     pictures = (Picture(time, time, stamp) for time, stamp in moments)
     return [(picture.frame, count) for picture, count in shown_at(pictures, times, slack_of(stream))]

@@ -24,6 +24,7 @@ from torchmetrics_majorscore.media.pictures import Pictures
 from torchmetrics_majorscore.media.pixels import to_rgb
 from torchmetrics_majorscore.media.timing import Picture, Times, plan_shown, shown_at, slack_of
 from torchmetrics_majorscore.media.tracks import choose_track
+from torchmetrics_majorscore.media.unreferenced import are_known
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -143,12 +144,11 @@ def _is_image(container: InputContainer) -> bool:
 def _plan(container: InputContainer, stream: Any, times: Times) -> list[tuple[int, int]]:
     """Find the stamps of the shown pictures and how often each is, where the others may be left out.
 
-    In H.264 a packet says whether later pictures refer to its own, so those that do not and are not shown need not be
-    decoded, without a change of a bit. HEVC's flag has exceptions by layer. Of the common containers these two hold
-    exact stamps and seek exactly.
+    A picture that is not shown, and to which no later one refers, need not be decoded, without a change of a bit, see
+    :func:`.are_known`. Of the common containers these two hold exact stamps and seek exactly.
     """
     indexed = container.format.name.startswith(("mov,", "matroska,")) and stream.start_time is not None
-    if not indexed or stream.codec.name != "h264":
+    if not indexed or not are_known(stream):
         return []
     seek(container, math.floor(stream.start_time + times.start / stream.time_base), stream)
     promised = plan_shown(container, stream, times)

@@ -81,16 +81,19 @@ def draw_means(values: Sequence[Array], seed: int, resamples: int) -> Drawn:
         if counts[k]:
             means[k] = np.where(there, column, 0.0).sum() / counts[k]
     whole = bool((counts == values[0].size).all())
-    sums, totals = np.zeros((resamples, len(values))), np.zeros((resamples, 1 if whole else len(values)))
+    sums = np.zeros((resamples, len(values)))
+    totals = np.zeros((resamples, 1 if whole else len(values)))
     start = 0
     for weights in _weights(seed, resamples, values[0].size):
         part = slice(start, start + weights.shape[1])
         rows = np.stack([column[part] for column in values], axis=1)
         there = ~np.isnan(rows)
         # About the mean, single precision is enough: its rounding is a share of the spread.
-        apart = np.where(there, rows - means, 0.0).astype(np.float32)
-        sums += weights @ apart
-        totals += weights.sum(axis=1, keepdims=True) if whole else weights @ there.astype(np.float32)
+        apart = np.where(there, rows - means, 0.0)
+        counted = np.ones((len(rows), 1)) if whole else there
+        found = weights @ np.concatenate([apart, counted], axis=1, dtype=np.float32)
+        sums += found[:, : len(values)]
+        totals += found[:, len(values) :]
         start += weights.shape[1]
     return Drawn(means, counts, means[:, None] + (sums / np.maximum(totals, 1)).T)
 

@@ -6,8 +6,9 @@ The file stands alone: there is no JSON beside it, and reasons stand in its colu
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media.cells import original
 from torchmetrics_majorscore.media.entry import legible
 from torchmetrics_majorscore.replace import replacing
+from torchmetrics_majorscore.tables.plain import parse_plain, whole_rows
 from torchmetrics_majorscore.tables.write import WORDS, summary_path
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 KEY = b"majorscore"
 ROWS = 65_536
@@ -31,12 +34,13 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def write_parquet(path: Path, rows: Iterator[list[str]], summary: Callable[[], dict[str, Any]]) -> None:
+def write_parquet(path: Path, rows: Iterable[bytes], summary: Callable[[], dict[str, Any]]) -> None:
     """Write a table.
 
     Args:
         path: of the file; an older table is replaced.
-        rows: of a CSV table, as they stand in it, with the header first. They are read one part at a time.
+        rows: of a CSV table, as they stand in it, each with its end, the header first. They are read one part at a
+            time.
         summary: gives the table's summary, once all rows were taken, see :meth:`.Summary.result`.
 
     Raises:
@@ -49,13 +53,13 @@ def write_parquet(path: Path, rows: Iterator[list[str]], summary: Callable[[], d
 
     if path.exists():
         read_summary(path)
+    rows = iter(rows)
     header = next(rows)
-    names = {name: pa.string() if name in ("id", *WORDS) else pa.float32() for name in header}
-    with replacing(path) as new, pq.ParquetWriter(new, pa.schema(names), compression="zstd") as writer:
+    (names,) = _cells(header)
+    schema = pa.schema({name: pa.float32() if _is_number(name) else pa.string() for name in names})
+    with replacing(path) as new, pq.ParquetWriter(new, schema, compression="zstd") as writer:
         while part := list(islice(rows, ROWS)):
-            cells = dict(zip(header, zip(*part, strict=True), strict=True))
-            arrays = [_array(cells[name], kind) for name, kind in names.items()]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(names)))
+            writer.write_table(_table(header, b"".join(part), schema))
         found = summary()
         kept = {name: value for name, value in found.items() if name not in ("failures", "remarks")}
         writer.add_key_value_metadata({KEY: json.dumps(kept).encode()})
@@ -64,8 +68,8 @@ def write_parquet(path: Path, rows: Iterator[list[str]], summary: Callable[[], d
 def convert_to_parquet(table: Path, path: Path) -> None:
     """Write a finished CSV table as Parquet."""
     summary = json.loads(summary_path(table).read_text(encoding="utf-8"))
-    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        write_parquet(path, csv.reader(file), lambda: summary)
+    with table.open("rb") as file:
+        write_parquet(path, whole_rows(file), lambda: summary)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -105,6 +109,25 @@ def read_summary(path: Path) -> dict[str, Any]:
         raise ValueError(f"Expected a table of majorscore score or merge, got {path}, which has no signature.")
     signed: dict[str, Any] = found
     return signed
+
+
+def _is_number(name: str) -> bool:
+    return name not in ("id", *WORDS)
+
+
+def _cells(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")))
+
+
+def _table(header: bytes, rows: bytes, schema: pa.Schema) -> pa.Table:
+    """Parse rows, by Arrow if nothing in them is unusual, such as an id in another encoding."""
+    import pyarrow as pa
+
+    found = parse_plain(header + rows, _is_number)
+    if found is not None:
+        return found.cast(schema)
+    columns = zip(*_cells(rows), strict=True)
+    return pa.table([_array(cells, kind) for cells, kind in zip(columns, schema.types, strict=True)], schema=schema)
 
 
 def _array(cells: tuple[str, ...], kind: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Plain CSV files read with Arrow's parser, to the same cells as Python's ``csv`` gives and ten times as fast."""
+"""CSV files read faster than by Python's ``csv``, to the same cells: by Arrow's parser, or row by row as they stand."""
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,11 @@ def read_plain(path: Path, is_number: Callable[[str], bool]) -> pa.Table | None:
         cell, another encoding than UTF-8, a carriage return, a number that is none. Whoever reads it by other means
         then says what it is.
     """
-    if find_spec("pyarrow") is None:
-        return None
-    content = path.read_bytes()
+    return None if find_spec("pyarrow") is None else parse_plain(path.read_bytes(), is_number)
+
+
+def parse_plain(content: bytes, is_number: Callable[[str], bool]) -> pa.Table | None:
+    """Read the content of a CSV file; see :func:`read_plain`."""
     start = 3 if content.startswith(b"\xef\xbb\xbf") else 0
     header = content[start : content.find(b"\n")].decode("utf-8", "replace").split(",")
     unusual = any(part in content for part in (b"\r", b"\0", b"\n\n"))
@@ -46,16 +49,38 @@ def read_plain(path: Path, is_number: Callable[[str], bool]) -> pa.Table | None:
     return found if b"'" not in content else _as_given(found)
 
 
+def whole_rows(file: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the rows of a CSV file as they stand in it; one has several lines if a cell has."""
+    unfinished = b""
+    for line in file:
+        if unfinished or b'"' in line:
+            unfinished += line
+            if unfinished.count(b'"') % 2:
+                continue
+            line, unfinished = unfinished, b""
+        yield line
+    if unfinished:
+        yield unfinished
+
+
+def split_row(row: bytes) -> list[bytes]:
+    """Give the cells of a row as they stand in it, less quotation marks."""
+    if b'"' not in row:
+        return row.rstrip(b"\r\n").split(b",")
+    (cells,) = csv.reader([row.decode("utf-8", "surrogateescape")])
+    return [cell.encode("utf-8", "surrogateescape") for cell in cells]
+
+
 def _parse(content: bytes, header: list[str], is_number: Callable[[str], bool], quoted: bool) -> pa.Table | None:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as reader
 
     kinds = {name: pa.float64() if is_number(name) else pa.string() for name in header}
     try:
-        return csv.read_csv(
+        return reader.read_csv(
             pa.BufferReader(content),
-            parse_options=csv.ParseOptions(newlines_in_values=quoted, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(column_types=kinds, null_values=[""]),
+            parse_options=reader.ParseOptions(newlines_in_values=quoted, ignore_empty_lines=False),
+            convert_options=reader.ConvertOptions(column_types=kinds, null_values=[""]),
         )
     except pa.ArrowInvalid:
         return None

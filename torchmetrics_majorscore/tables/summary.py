@@ -5,6 +5,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torchmetrics_majorscore.media.cells import original
+
 
 class Summary:
     """Counts, means and reasons of the rows that are added; of a value eight bytes are kept.
@@ -27,6 +29,17 @@ class Summary:
         for name, reasons in self._words.items():
             if row[name]:
                 reasons[row["id"]] = row[name]
+
+    def add_columns(self, columns: Mapping[str, Sequence[bytes]]) -> None:
+        """Add rows, column to cells as they stand in a CSV file."""
+        self._clips += len(columns["id"])
+        for name, values in self._values.items():
+            values.extend(map(float, filter(None, columns[name])))
+        for name, reasons in self._words.items():
+            for clip, said in zip(columns["id"], columns[name], strict=True):
+                if said:
+                    clip_id, reason = (original(cell.decode("utf-8", "surrogateescape")) for cell in (clip, said))
+                    reasons[clip_id] = reason
 
     def result(self, signature: str, changed: int, **extra: Any) -> dict[str, Any]:
         """Give the summary.
