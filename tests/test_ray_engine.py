@@ -27,7 +27,7 @@ from torchmetrics_majorscore.scoring.score import ClipScorer, ScoreOptions  # no
 from torchmetrics_majorscore.tables.source import digest  # noqa: E402
 
 TARS, EACH = 6, 4
-LONGEST = 480  # seconds; 75 were measured with 4 other processes for each core, 300 with 13
+LONGEST = 480  # seconds; 294 were measured with 14 processes for each core
 TINY = ("--encoder", "c-mcr-tiny")
 pytestmark = [
     pytest.mark.usefixtures("one_thread", "in_folder"),
