@@ -16,6 +16,7 @@ from written_tables import COLUMNS, SIGNATURE, write_random  # noqa: E402
 
 from torchmetrics_majorscore.media import read_manifest  # noqa: E402
 from torchmetrics_majorscore.media.rows import read_rows  # noqa: E402
+from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings  # noqa: E402
 from torchmetrics_majorscore.tables.parquet import convert_to_parquet, read_summary, write_parquet  # noqa: E402
 from torchmetrics_majorscore.tables.read import read_scores  # noqa: E402
 from torchmetrics_majorscore.training.world.view import write_world  # noqa: E402
@@ -99,6 +100,25 @@ def test_score_writes_parquet_and_continues_it_and_so_does_merge(tmp_path, capsy
     summary = json.loads((tmp_path / "s.json").read_text())
     assert read_summary(tmp_path / "m.parquet") == {k: summary[k] for k in summary if k not in ("failures", "remarks")}
     assert run(capsys, "merge", "shards", "-o", "m.parquet")[0] == 0  # over what is there
+
+
+def test_embeddings_in_parquet_give_what_those_in_safetensors_give(tmp_path, capsys):
+    write_world(tmp_path / "world", 8, 0)
+    printed = []
+    for file in ("e.parquet", "e.safetensors"):
+        said = [run(capsys, "benchmark", "world/manifest.csv", "--encoder", "c-mcr-tiny", "-o", file)]
+        said += [run(capsys, "duplicates", file, "--threshold", "0"), run(capsys, "retrieval", file)]
+        assert [code for code, *_ in said] == [0] * 3
+        printed.append([output for _, output, _ in said])
+        written = ClipEmbeddings.load(tmp_path / file)
+        written.save(tmp_path / "e.safetensors")  # from which nothing is encoded again
+    assert printed[0] == printed[1]
+    assert pq.read_schema("e.parquet").names[4:7] == ["embedding_video", "embedding_text", "embedding_audio"]
+    code, _, error = run(capsys, "rank", "e.parquet")
+    assert (code, "Expected a table of majorscore score or merge" in error) == (2, True)
+    both(tmp_path)
+    code, _, error = run(capsys, "duplicates", "t.parquet", "--threshold", "0.5")
+    assert (code, "t.parquet: it has no signature of embeddings" in error) == (2, True)
 
 
 def test_a_manifest_and_the_lists_of_filter(tmp_path, capsys):

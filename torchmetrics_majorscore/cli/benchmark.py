@@ -11,6 +11,7 @@ from torchmetrics_majorscore.cli.options import ENCODING, SAID, add_encoding, ad
 from torchmetrics_majorscore.cli.printing import Output, drawn
 from torchmetrics_majorscore.extras import needs_extras
 from torchmetrics_majorscore.media.url import to_place
+from torchmetrics_majorscore.tables.parquet import is_parquet
 
 if TYPE_CHECKING:
     from torchmetrics_majorscore.media import Entry
@@ -28,7 +29,7 @@ def add_commands(commands: Any) -> None:
     benchmark = commands.add_parser("benchmark", parents=[SAID], help=about)
     benchmark.add_argument("manifest", type=to_place, help="as for score; a column class or label, else the caption")
     benchmark.add_argument("--folder", type=to_place, help="folder of the clips (default: the manifest's own)")
-    embeddings = "file of per-clip embeddings, continued if it exists (default: %(default)s)"
+    embeddings = "file of per-clip embeddings, also .parquet, continued if it exists (default: %(default)s)"
     benchmark.add_argument("-o", "--output", type=Path, default=Path("embeddings.safetensors"), help=embeddings)
     tables = "also write the scores of both sets there: consistent.csv and mispaired.csv, as for report"
     benchmark.add_argument("--tables", type=Path, metavar="FOLDER", help=tables)
@@ -43,7 +44,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _benchmark(options: argparse.Namespace, out: Output) -> int:
-    needs_extras(ENCODING | {"scipy": "evaluation"})
+    needed = {"pyarrow": "scale"} if is_parquet(options.output) else {}
+    needs_extras(ENCODING | {"scipy": "evaluation"} | needed)
     check_file(options.output)
     if options.tables:
         check_folder(options.tables)

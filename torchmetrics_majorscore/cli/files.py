@@ -2,9 +2,12 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/")  # as a path, which has one slash
 
 
 def check_file(path: Path) -> None:
@@ -15,7 +18,9 @@ def check_file(path: Path) -> None:
 
     Raises:
         OSError: it is a folder, a part of the path above it is none, or permission is missing.
+        ValueError: it is an address.
     """
+    _check_near(path)
     if path.is_dir():
         raise _refused(errno.EISDIR, path)
     if path.exists() and not path.is_file():
@@ -26,12 +31,25 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise OSError, which names the place, unless files can be written in a folder, or in one that is made there."""
+    """Raise OSError, which names the place, unless files can be written in a folder, or in one that is made there.
+
+    Raises:
+        OSError: see above.
+        ValueError: it is an address.
+    """
+    _check_near(path)
     there = next(place for place in (path, *path.absolute().parents) if place.exists() or place.is_symlink())
     if not there.is_dir():
         raise _refused(errno.ENOTDIR, there)
     if not os.access(there, os.W_OK | os.X_OK):
         raise _refused(errno.EACCES, there)
+
+
+def _check_near(path: Path) -> None:
+    if found := _ADDRESS.match(str(path)):
+        address = f"{found[1]}//{str(path)[found.end() :]}"
+        here = "outputs grow on this machine, and are copied there when they are finished"
+        raise ValueError(f"Expected a file or a folder of this machine to write, got the address {address}: {here}.")
 
 
 @contextmanager

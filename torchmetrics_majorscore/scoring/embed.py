@@ -19,7 +19,7 @@ def embed_clips(
 
     Args:
         entries: the clips; their ids are unique.
-        path: of the file; every batch is kept at once, and the file is continued.
+        path: of the file, safetensors or ``.parquet``; every batch is kept at once, and the file is continued.
         options: how.
         on_clip: called after each clip, those of the file included.
 

@@ -1,7 +1,7 @@
 """A file of embeddings that grows batch by batch and survives a kill.
 
-Each batch is appended at once to ``NAME.safetensors.parts``, as its length in 8 bytes and the bytes of a safetensors
-file; at the end all of them become ``NAME.safetensors``.
+Each batch is appended at once to ``NAME.parts``, as its length in 8 bytes and the bytes of a safetensors file; at the
+end all of them become the one file, see :meth:`.ClipEmbeddings.save`.
 """
 
 import math
@@ -25,7 +25,7 @@ class EmbeddingWriter:
     and no other. One process at a time writes a file, see :func:`.claim`.
 
     Args:
-        path: the safetensors file; it may exist.
+        path: the file, see :meth:`.ClipEmbeddings.save`; it may exist.
         signature: what makes the embeddings; a file is never continued with another one.
         sources: id of each clip to what its embeddings depend on, see :func:`.source_of`. Clips of the file that
             are not among them stay in it.
