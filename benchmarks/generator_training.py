@@ -33,10 +33,9 @@ from torchmetrics_majorscore.training.generator.data import GeneratorData, Sampl
 from torchmetrics_majorscore.training.generator.features import Features
 from torchmetrics_majorscore.training.generator.flow import sample
 from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise, has_bf16
-from torchmetrics_majorscore.training.generator.rates import Rates
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes, Missing, SyncAs
 from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
-from torchmetrics_majorscore.training.generator.world import kept_features
+from torchmetrics_majorscore.training.generator.world import RATES, kept_features
 from torchmetrics_majorscore.training.world.scene import KINDS, Scene, Split, draw_scenes, unseen
 
 SIZES: dict[str, Any] = {
@@ -46,7 +45,6 @@ SIZES: dict[str, Any] = {
 RENDERS = 6
 BATCH = 16  # of all processes together
 SHARES = (0.0, 0.1, 0.25, 0.5)  # of the training, after which the weights are kept beside the last ones
-RATES = Rates(25.0, 8.0, 25.0)
 CPU = torch.device("cpu")
 
 
