@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from generator import CPU, IN_TIME, OF_PAIRS, OF_SETS, Clips, System, expect, parser, show
-from generator_training import generated
+from generator_report import generated
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders import load_encoder

@@ -91,7 +91,7 @@ def rotations(length: int, width: int, scale: float, device: torch.device) -> Te
 
 def rotate(x: Tensor, turned: Tensor) -> Tensor:
     """Turn neighbouring channels of heads (B, heads, T, width), float32 at least, by :func:`rotations`."""
-    (real, imaginary), (cos, sin) = x.unflatten(-1, (-1, 2)).unbind(-1), turned
+    (real, imaginary), (cos, sin) = x.reshape(*x.shape[:-1], -1, 2).unbind(-1), turned
     return torch.stack([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1).flatten(-2)
 
 
