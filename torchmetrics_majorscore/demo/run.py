@@ -119,7 +119,7 @@ def generate(scenes: Sequence[Scene], advance: Callable[[], object]) -> Tensor:
     """Generate sounds for test scenes with the generator of this package: waveforms (N, S)."""
     features = embed_scenes(scenes, "test", advance=advance)
     network, voice, parts = load_generator(), load_sounds(), []
-    for rows in torch.arange(len(scenes)).split(AT_ONCE):
+    for rows in torch.split(torch.arange(len(scenes)), AT_ONCE):
         prompt = Samples([features]).batch(rows.tolist()).prompt
         noise = draw_noise([features.ids[row] for row in rows], features.latent_mean.shape[1], network.sizes.latent)
         parts.append(voice.decode(sample(network, prompt, noise, guidance=GUIDANCE)))
