@@ -68,7 +68,7 @@ class Snapshots(Callback):
     def __init__(self, folder: Path, steps: Sequence[int]) -> None:
         self.folder, self.steps = folder, steps
 
-    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self._keep(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:

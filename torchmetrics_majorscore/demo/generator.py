@@ -21,6 +21,7 @@ from torchmetrics_majorscore.training.generator.world import RATES, embed_scenes
 from torchmetrics_majorscore.training.world.scene import Scene
 
 GUIDANCE = 2.5
+EULER_STEPS = 10
 BATCH = 8
 RATE = 1.5e-5
 """Of learning: that of the last tenth of the recorded training."""
@@ -85,7 +86,8 @@ def go_on(
     network = load_generator()
     metrics = V2AMetrics("c-mcr-tiny", sample_rate=SAMPLE_RATE, fps=25, cache_conditions=True, prefix="val/")
     module = VideoToAudio(
-        load_sounds(), metrics, network.sizes, steps=2 * steps, learning_rate=RATE, warm_up=0, guidance=GUIDANCE
+        load_sounds(), metrics, network.sizes, steps=2 * steps, learning_rate=RATE, warm_up=0, guidance=GUIDANCE,
+        euler_steps=EULER_STEPS,
     )  # fmt: skip
     module.network.load_state_dict(network.state_dict())
     module.average = PowerAverage(module.network, 0.05)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics_majorscore.demo.clips import AT_ONCE, Clips
 from torchmetrics_majorscore.demo.encoded import Encoded, encode, encode_clips
 from torchmetrics_majorscore.demo.findings import find
-from torchmetrics_majorscore.demo.generator import GUIDANCE, go_on, recorded
+from torchmetrics_majorscore.demo.generator import EULER_STEPS, GUIDANCE, go_on, recorded
 from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.statistics.consistency import derange
 from torchmetrics_majorscore.training.generator.checkpoint import load_generator
@@ -122,7 +122,7 @@ def generate(scenes: Sequence[Scene], advance: Callable[[], object]) -> Tensor:
     for rows in torch.split(torch.arange(len(scenes)), AT_ONCE):
         prompt = Samples([features]).batch(rows.tolist()).prompt
         noise = draw_noise([features.ids[row] for row in rows], features.latent_mean.shape[1], network.sizes.latent)
-        parts.append(voice.decode(sample(network, prompt, noise, guidance=GUIDANCE)))
+        parts.append(voice.decode(sample(network, prompt, noise, guidance=GUIDANCE, steps=EULER_STEPS)))
         for _ in rows:
             advance()
     return torch.cat(parts)
