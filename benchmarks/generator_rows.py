@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from generator import CPU, IN_TIME, OF_PAIRS, OF_SETS, Clips, System, expect, parser, show
-from generator_training import generated
+from generator_report import generated
 from torch import Tensor
 
 from torchmetrics_majorscore.encoders import load_encoder
@@ -102,13 +102,17 @@ class Rows:
             {f"without {one}": System(partial(make, without=one), wanted, BASE) for one, wanted in without.items()},
         )
         yield "best", {f"best of {CANDIDATES}": System(self.best, expect(), BASE)}
-        variants: dict[str, System] = {}
+        yield "variants", dict(self.variants())
+
+    def variants(self) -> Iterator[tuple[str, System]]:
+        """Give networks of equal budgets with ten steps; of what stands for a missing modality, also without one."""
         for name, (stem, wanted) in VARIANTS.items():
             for path in sorted((self.folder / "runs").glob(f"{stem}-*-short/generator.safetensors")):
                 seed = path.parent.name.split("-")[-2]
-                first = f"{next(iter(VARIANTS))}, seed {seed}"
-                variants[f"{name}, seed {seed}"] = System(partial(make, weights=path), wanted, first)
-        yield "variants", variants
+                for without in ("", "video", "text") if stem.startswith("frames") else ("",):
+                    end = f"{without and ' without '}{without}, seed {seed}"
+                    made = partial(self.make, weights=path, steps=10, without=without)
+                    yield name + end, System(made, wanted, next(iter(VARIANTS)) + end)
 
 
 def main() -> None:

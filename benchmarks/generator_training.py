@@ -4,7 +4,8 @@
 
 Computes the features that FOLDER lacks, trains, and prints the curve of ``val/*``, the time of training and what of it
 validation took, and for clips of held-out combinations (``--split test`` for the final figures) what the generator
-reaches beside shuffled, true and vocoded sounds. A run that was stopped goes on from ``FOLDER/runs/.../last.ckpt``.
+reaches beside shuffled, true and vocoded sounds, and how near their nearest training sounds are
+(`generator_report.py`). A run that was stopped goes on from ``FOLDER/runs/.../last.ckpt``.
 """
 
 import argparse
@@ -16,28 +17,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from generator import Clips as Draw
-from generator import hear, measure
+from generator_report import report
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from machine import versions
-from torch import Tensor
 
 from torchmetrics_majorscore import V2AMetrics
-from torchmetrics_majorscore.encoders import load_encoder
-from torchmetrics_majorscore.networks.synchrony import load_sync
-from torchmetrics_majorscore.statistics.consistency import derange
 from torchmetrics_majorscore.training.generator.checkpoint import load_generator, save_generator
-from torchmetrics_majorscore.training.generator.clips import Clips, read_clips, render_clips
-from torchmetrics_majorscore.training.generator.data import GeneratorData, Samples
+from torchmetrics_majorscore.training.generator.clips import read_clips, render_clips
+from torchmetrics_majorscore.training.generator.data import GeneratorData
 from torchmetrics_majorscore.training.generator.features import Features
-from torchmetrics_majorscore.training.generator.flow import sample
-from torchmetrics_majorscore.training.generator.module import VideoToAudio, draw_noise, has_bf16
-from torchmetrics_majorscore.training.generator.rates import Rates
+from torchmetrics_majorscore.training.generator.module import VideoToAudio
 from torchmetrics_majorscore.training.generator.sizes import GeneratorSizes, Missing, SyncAs
-from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
-from torchmetrics_majorscore.training.generator.world import kept_features
-from torchmetrics_majorscore.training.world.scene import KINDS, Scene, Split, draw_scenes, unseen
+from torchmetrics_majorscore.training.generator.sounds import load_sounds
+from torchmetrics_majorscore.training.generator.world import RATES, kept_features
+from torchmetrics_majorscore.training.world.scene import Scene, Split, draw_scenes, unseen
 
 SIZES: dict[str, Any] = {
     "latent": 20, "clip": 128, "sync": 64, "text": 96, "text_length": 32, "hidden": 80, "heads": 2, "joint": 2,
@@ -46,7 +40,6 @@ SIZES: dict[str, Any] = {
 RENDERS = 6
 BATCH = 16  # of all processes together
 SHARES = (0.0, 0.1, 0.25, 0.5)  # of the training, after which the weights are kept beside the last ones
-RATES = Rates(25.0, 8.0, 25.0)
 CPU = torch.device("cpu")
 
 
@@ -75,7 +68,7 @@ class Snapshots(Callback):
     def __init__(self, folder: Path, steps: Sequence[int]) -> None:
         self.folder, self.steps = folder, steps
 
-    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self._keep(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
@@ -139,7 +132,7 @@ def train(folder: Path, run: Path, options: argparse.Namespace) -> VideoToAudio:
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     start, spent = time.monotonic(), time.process_time()
-    if not last.is_file():
+    if not last.is_file() and not options.name:
         trainer.validate(module, datamodule=data, verbose=False)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
     wall, spent = time.monotonic() - start, time.process_time() - spent
@@ -149,77 +142,6 @@ def train(folder: Path, run: Path, options: argparse.Namespace) -> VideoToAudio:
     best = torch.load(kept.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
     return module
-
-
-def judge(name: str, scenes: Sequence[Scene], clips: Clips, sounds: dict[str, Tensor]) -> None:
-    """Print what sounds reach: a row each."""
-    encoder, sync = load_encoder("c-mcr-tiny"), load_sync("sync-tiny")
-    joint = {
-        "video": encoder.encode("video", list(clips.frames[:, :: sync.fps]), CPU),
-        "text": encoder.encode("text", list(clips.captions), CPU),
-    }
-    seen = sync.encode_video(list(clips.frames), CPU)
-    draw = Draw(list(scenes), clips.sounds, hear(clips.sounds), joint, seen, 0)
-    kinds = torch.tensor([KINDS.index(scene.kind) for scene in scenes])
-    found = {one: measure(draw, own) for one, own in sounds.items()}
-    low, high, top = (float(found[one]["majorscore"].mean()) for one in ("shuffled", "true", "vocoded"))
-    print(f"\n{name}, {len(scenes)} clips\n")
-    print("| sounds | MAJORScore | gap closed | of the vocoded gap | kind | KL | DeSync | onset F1 |")
-    print("|---|---|---|---|---|---|---|---|")
-    for one, own in found.items():
-        score = float(own["majorscore"].mean())
-        cells = [
-            f"{score:.3f}",
-            f"{(score - low) / (high - low):.0%}",
-            f"{(score - low) / (top - low):.0%}",
-            f"{float((own['logits'].argmax(dim=-1) == kinds).float().mean()):.0%}",
-            f"{float(own['kl_zero_shot'].mean()):.2f}",
-            f"{float(own['desync_tiny'].mean()):.3f}",
-            f"{float(own['onset_f1'].nanmean()):.2f}",
-        ]
-        print(f"| {one} | {' | '.join(cells)} |", flush=True)
-
-
-def generated(
-    network: Any, sounds: Sounds, features: Features, *, without: str = "", take: int = 0, **options: Any
-) -> Tensor:
-    """Generate sounds for features, 16 at once.
-
-    Args:
-        network: trained.
-        sounds: latents to waveforms.
-        features: of N clips.
-        without: "video", "text" or "both" for none of that.
-        take: another one begins with other noise.
-        options: of :func:`.sample`.
-    """
-    held, parts = Samples([features]), []
-    for at in range(0, len(features), 16):
-        rows = range(at, min(at + 16, len(features)))
-        prompt = held.batch(rows).prompt
-        all_of_them = torch.ones_like(prompt.seen)
-        prompt = prompt.drop(all_of_them & (without in ("video", "both")), all_of_them & (without in ("text", "both")))
-        ids = [features.ids[row] + f"-{take}" * bool(take) for row in rows]
-        noise = draw_noise(ids, features.latent_mean.shape[1], network.sizes.latent)
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(CPU)):
-            latents = sample(network, prompt, noise, **options)
-        parts.append(sounds.decode(latents.float()))
-    return torch.cat(parts)
-
-
-@torch.no_grad()
-def report(network: Any, folder: Path, split: str, guidances: Sequence[float]) -> None:
-    """Judge a trained network on held-out scenes."""
-    scenes, features, sounds = scenes_of(split), features_of(folder, split), load_sounds()
-    clips = render_clips(scenes, "validation" if split == "validation" else "test")
-    shuffled = torch.as_tensor(derange([scene.kind for scene in scenes], 0))
-    own = {
-        "shuffled": clips.sounds[shuffled],
-        "true": clips.sounds,
-        "vocoded": sounds.decode(sounds.encode(clips.sounds)[0]),
-    }
-    own |= {f"generated, w = {w:g}": generated(network, sounds, features, guidance=w) for w in guidances}
-    judge(split, scenes, clips, own)
 
 
 def main() -> None:
@@ -234,7 +156,7 @@ def main() -> None:
     parser.add_argument("--sync-as", choices=get_args(SyncAs), default="frames")
     parser.add_argument("--missing", choices=get_args(Missing), default="learned")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", default="", help="of the run, beside its variant and seed")
+    parser.add_argument("--name", default="", help="of a run that is only trained, and not judged")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 2.5, 4.5])
     options = parser.parse_args()
@@ -254,7 +176,12 @@ def main() -> None:
         with module.average.inside(module.network):
             save_generator(module.network, weights)
         print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
-    report(load_generator(weights), options.folder, options.split, options.guidances)
+    if options.name:
+        return
+    own: Split = options.split
+    learned = scenes_of("train") + scenes_of("audio-text")
+    held_out = scenes_of(own), features_of(options.folder, own)
+    report(load_generator(weights), options.folder, own, learned, *held_out, options.guidances)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ def test_features_are_kept_until_something_changes(tmp_path, monkeypatch):
     first = kept_features(path, SCENES, "validation", advance=lambda: counted.append(1))
     shapes = [tuple(getattr(first, name).shape) for name in ("latent_mean", "clip", "sync", "text", "empty_text")]
     assert shapes == [(3, 100, CHANNELS), (3, 32, 128), (3, 100, 64), (3, 32, 96), (32, 96)]
+    assert all(0.5 < getattr(first, name).std() < 2.0 for name in ("clip", "sync", "text"))
     assert first.ids == tuple(scene.id for scene in SCENES)
     again = kept_features(path, SCENES, "validation", advance=lambda: counted.append(1))
     assert len(counted) == 3

@@ -22,12 +22,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    about = "score an embedded world and train a small video-to-audio model on it"
+    about = "score an embedded world, and go on training a small video-to-audio model on it"
     demo = commands.add_parser("demo", parents=[SAID], help=about)
     demo.add_argument(
         "-o", "--output", type=Path, default=Path("majorscore-demo"), help="folder (default: %(default)s)"
     )
-    demo.add_argument("--seed", type=int, default=0, help="of scenes, weights and batches (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of scenes (default: %(default)s)")
     demo.set_defaults(run=_demo)
 
 

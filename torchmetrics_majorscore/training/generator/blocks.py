@@ -82,17 +82,17 @@ def rotations(length: int, width: int, scale: float, device: torch.device) -> Te
         device: where to compute.
 
     Returns:
-        complex64, (length, width / 2).
+        Real and imaginary parts, float32, (2, length, width / 2).
     """
     frequencies = scale * (1.0 / THETA ** (torch.arange(0, width, 2, dtype=torch.float32, device=device) / width))
     angles = torch.arange(length, dtype=torch.float32, device=device)[:, None] * frequencies
-    return torch.polar(torch.ones_like(angles), angles)
+    return torch.stack([angles.cos(), angles.sin()])
 
 
 def rotate(x: Tensor, turned: Tensor) -> Tensor:
     """Turn neighbouring channels of heads (B, heads, T, width), float32 at least, by :func:`rotations`."""
-    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turned).flatten(-2)
+    (real, imaginary), (cos, sin) = x.reshape(*x.shape[:-1], -1, 2).unbind(-1), turned
+    return torch.stack([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1).flatten(-2)
 
 
 class Heads(nn.Module):

@@ -156,7 +156,7 @@ class GeneratorNetwork(nn.Module):
         return Conditions(visual, words, aligned, whole)
 
     def _told(self, prompt: Prompt) -> Tensor:
-        if prompt.told.all():
+        if prompt.text.shape[1] != len(self.empty_text):  # then all are told, see Prompt.check
             return prompt.text
         return torch.where(prompt.told[:, None, None], prompt.text, self.empty_text)
 

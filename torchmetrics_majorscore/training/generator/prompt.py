@@ -43,7 +43,7 @@ class Prompt(NamedTuple):
                 f"Expected synchronisation features in segments of {sizes.group}, got {self.sync.shape[1]} of them; "
                 "were they cut?"
             )
-        if not self.told.all() and self.text.shape[1] != sizes.text_length:
+        if self.text.shape[1] != sizes.text_length and not self.told.all():
             raise ValueError(
                 f"Expected text of {sizes.text_length} tokens, as the empty string beside it has, got "
                 f"{self.text.shape[1]}; were captions cut to the longest of the batch?"

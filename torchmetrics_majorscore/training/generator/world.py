@@ -18,6 +18,7 @@ from torchmetrics_majorscore.networks.synchrony import SharedSync, load_sync
 from torchmetrics_majorscore.training import world
 from torchmetrics_majorscore.training.generator import autoencoder, sounds, vocoder
 from torchmetrics_majorscore.training.generator.features import Features, read_features
+from torchmetrics_majorscore.training.generator.rates import Rates
 from torchmetrics_majorscore.training.generator.sounds import Sounds, load_sounds
 from torchmetrics_majorscore.training.world.captions import caption
 from torchmetrics_majorscore.training.world.scene import Scene, Split
@@ -25,6 +26,8 @@ from torchmetrics_majorscore.training.world.sight import render_frames
 from torchmetrics_majorscore.training.world.sound import render_sounds
 
 CLIP_FPS = 8.0
+RATES = Rates(25.0, CLIP_FPS, 25.0)
+"""Tokens of these features per second."""
 MODULES = (sys.modules[__name__], sounds, vocoder, autoencoder, sync_tiny)
 """Whose code the features depend on, beside that of the world."""
 SCALES = {"clip": 128.0**0.5, "sync": 4.0}
