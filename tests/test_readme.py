@@ -31,6 +31,11 @@ UNDERSTOOD += (
 )
 
 
+def test_no_formatter_has_taken_an_include_for_python():
+    """The page would show the line in place of the file: blocks with an include are ``{.python}``."""
+    assert [page for page in sorted((ROOT / "docs").rglob("*.md")) if re.search(r"8 < ?--", page.read_text())] == []
+
+
 def blocks(language):
     return [(page, *rest) for page, found in BLOCKS.items() for kind, *rest in found if kind == language]
 

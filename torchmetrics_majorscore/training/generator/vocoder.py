@@ -12,6 +12,7 @@ from torchmetrics_majorscore.encoders.mel import MelOptions
 SAMPLE_RATE = 48_000
 N_FFT, HOP, N_MELS = 2048, 960, 128
 FLOOR = 1e-7
+SILENT = 1e-12  # a power whose root still has a slope
 ITERATIONS = 16
 MOMENTUM = 0.99 / 1.99
 
@@ -37,15 +38,20 @@ class Vocoder(nn.Module):
 
     def synthesise(self, mels: Tensor) -> Tensor:
         """Map log-mels (B, N_MELS, T) to waveforms (B, HOP * (T - 1)) in [-1, 1]."""
-        power = (self.inverse @ (mels.exp() - FLOOR)).clamp(min=0.0)
+        power = (self.inverse @ (mels.exp() - FLOOR)).clamp(min=SILENT)
         magnitudes = power.sqrt()
+        return self._waveforms(magnitudes * self._phases(magnitudes)).clamp(-1.0, 1.0)
+
+    @torch.no_grad()
+    def _phases(self, magnitudes: Tensor) -> Tensor:
+        """Give phases that fit magnitudes, as complex numbers of length 1; gradients take them as given."""
         phases = torch.ones_like(magnitudes, dtype=torch.complex64)
         last = torch.zeros_like(phases)
         for _ in range(ITERATIONS):
             spectra = self._spectra(self._waveforms(magnitudes * phases))
             phases = spectra.sub(last, alpha=MOMENTUM).sgn()
             last = spectra
-        return self._waveforms(magnitudes * phases).clamp(-1.0, 1.0)
+        return phases
 
     def _spectra(self, waveforms: Tensor) -> Tensor:
         return torch.stft(waveforms, N_FFT, HOP, window=self.window, pad_mode="reflect", return_complex=True)
