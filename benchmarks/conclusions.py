@@ -1,12 +1,11 @@
-"""What the statistics find on the embedded world, and what they cost on large tables.
+"""What the statistics find on the embedded world.
 
-    uv run benchmarks/conclusions.py FOLDER [--count 384] [--rows 200000] [-o docs/conclusions.md]
+    uv run benchmarks/conclusions.py FOLDER [--count 384] [-o docs/conclusions.md]
 
 FOLDER keeps clips and embeddings; what is there is not made again. First the consistency protocol; then a tenth of the
 captions swapped for one of another kind of object, or for one of the same kind but another size, tempo or place, which
 `majorscore filter` has to find; then 48 clips encoded again, well (crf 23, 128 kbit/s) or badly (crf 35 at half the
-size, 32 kbit/s), which `majorscore duplicates` has to find beside scenes that differ only in their random numbers; last
-the time and the peak memory of each command on a table of random values, every one in a process of its own.
+size, 32 kbit/s), which `majorscore duplicates` has to find beside scenes that differ only in their random numbers.
 """
 
 import argparse
@@ -14,38 +13,24 @@ import contextlib
 import csv
 import io
 import random
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import numpy as np
 from machine import versions
 
 from torchmetrics_majorscore.cli.main import main as majorscore
 from torchmetrics_majorscore.statistics.consistency import derange
 from torchmetrics_majorscore.tables.duplicates import list_duplicates
 from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
-from torchmetrics_majorscore.tables.write import ScoreTable
 
 TINY = ("--encoder", "c-mcr-tiny")
 SHARE = 0.1
 AGAIN = 48
 QUALITIES = {"well": ("23", 1, 128_000), "badly": ("35", 2, 32_000)}
 COLUMNS = ("majorscore_average", "majorscore_product", "similarity_video_text", "similarity_text_audio")
-MEASURED = """
-import os, re, sys, time
-from torchmetrics_majorscore.cli.main import main
-start = time.perf_counter()
-sys.stdout = open(os.devnull, "w")
-assert main(sys.argv[1:]) == 0
-took = time.perf_counter() - start
-# Not getrusage, which remembers the parent's memory from before exec.
-peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 2**20
-print(f"{took:.1f} s | {peak:.2f} GiB", file=sys.stderr)
-"""
 
 
 def command(*arguments: str) -> str:
@@ -146,43 +131,10 @@ def found_as_duplicates(folder: Path) -> Iterator[str]:
         known = ClipEmbeddings.load(manifest.with_suffix(".safetensors"))
         for names in (["video", "audio"], ["clip_video"], ["clap_audio"], ["clip_video", "clap_audio"]):
             for threshold in (0.9, 0.95, 0.98):
-                pairs = list_duplicates(known, threshold=threshold, names=names)
+                pairs, _ = list_duplicates(known, threshold=threshold, names=names)
                 hits = sum(other == f"again-{one}" for one, other in zip(pairs.index, pairs["other"], strict=True))
                 cells = (quality, " and ".join(names), threshold, len(pairs), hits, f"{hits / AGAIN:.3f}")
                 yield f"| {' | '.join(map(str, cells))} |"
-
-
-def write_large(folder: Path, rows: int, seed: int) -> Path:
-    """Write a table of random values with as many rows."""
-    path = folder / f"large-{rows}-{seed}.csv"
-    path.unlink(missing_ok=True)
-    columns = ["similarity_video_text", "similarity_video_audio", "similarity_text_audio"]
-    columns += ["majorscore_sum", "majorscore_product", "majorscore_average", "fairscore"]
-    ScoreTable(path, columns, "majorscore|enc:random@0", {})
-    values = np.random.default_rng(seed).normal(0.3, 0.1, (rows, len(columns)))
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(f"p{k // 8}/{k % 8},{','.join(f'{x:.9g}' for x in row)},,,\n" for k, row in enumerate(values))
-    return path
-
-
-def costs(folder: Path, rows: int) -> Iterator[str]:
-    """Give a table row for each command on large tables."""
-    one, two = (str(write_large(folder, rows, seed)) for seed in (0, 1))
-    manifest = folder / f"large-{rows}.jsonl"
-    manifest.write_text("".join(f'{{"id": "p{k // 8}/{k % 8}", "video": "x.mp4"}}\n' for k in range(rows)))
-    yield f"| command, {rows} rows | time without imports | peak memory |"
-    yield "|---|---|---|"
-    runs: dict[str, Sequence[str]] = {
-        "compare, two tables, one column": ("compare", one, two, "--columns", "majorscore_average"),
-        "compare, two tables, all columns": ("compare", one, two),
-        "rank": ("rank", one, "--best", "1", "--format", "csv"),
-        "filter": ("filter", str(manifest), one, "--quantile", "0.1", "-o", str(folder), "--overwrite"),
-        "report": ("report", one, "-o", str(folder / "large.html")),
-    }
-    for name, arguments in runs.items():
-        process = [sys.executable, "-c", MEASURED, *arguments]
-        done = subprocess.run(process, capture_output=True, text=True, check=True)
-        yield f"| {name} | {done.stderr.strip().splitlines()[-1]} |"
 
 
 def lines(options: argparse.Namespace) -> Iterator[str]:
@@ -190,7 +142,7 @@ def lines(options: argparse.Namespace) -> Iterator[str]:
     if not (folder / "manifest.csv").exists():
         command("world", str(folder), "--count", str(options.count), "--seed", "5")
     yield "# Conclusions from tables\n"
-    yield f"Written by `uv run benchmarks/conclusions.py FOLDER --count {options.count} --rows {options.rows}`.\n"
+    yield f"Written by `uv run benchmarks/conclusions.py FOLDER --count {options.count}`.\n"
     yield "## The consistency protocol on the embedded world\n"
     yield command("benchmark", str(folder / "manifest.csv"), *TINY, "-o", str(folder / "embeddings.safetensors"))
     yield "## Planted captions, found by `majorscore filter`\n"
@@ -198,9 +150,6 @@ def lines(options: argparse.Namespace) -> Iterator[str]:
     yield from found_by_filter(folder)
     yield "\n## Clips encoded again, found by `majorscore duplicates`\n"
     yield from found_as_duplicates(folder)
-    if options.rows:
-        yield "\n## Large tables\n"
-        yield from costs(folder, options.rows)
     yield f"\n{versions()}."
 
 
@@ -208,7 +157,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=384, help="scenes (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=200_000, help="of the large tables, 0 for none")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     start, written = time.perf_counter(), []

@@ -99,7 +99,7 @@ def trained(folder: Path, seed: int, scale: float) -> tuple[Path, Embeddings, st
 def with_other_clip(bundle: Path, equal: Path, options: BundleOptions) -> Embeddings:
     """Train CLIP and the connector anew beside the CLAP of another bundle."""
     shutil.copytree(equal, bundle, dirs_exist_ok=True, ignore=shutil.ignore_patterns("embeddings*", "seconds*"))
-    clap: Any = load_encoder("clap-tiny", bundle).on(CPU)
+    clap: Any = load_encoder("clap-tiny", weights=bundle).on(CPU)
     with clean_build():
         torch.manual_seed(options.seed)
         clip, images = train_clip(bundle, options)

@@ -123,7 +123,7 @@ def decoding_share(manifest: Path, weights: Path) -> str:
     reading = seconds(lambda: [read_clip(entry.video, entry.audio) for entry in entries] and None)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "scores.csv")
-        scoring = seconds(lambda: score_clips(entries, output, ScoreOptions(weights=weights)) and None)
+        scoring = seconds(lambda: score_clips(entries, output, ScoreOptions(encoder=shared)) and None)
     return (
         f"`score` of {len(entries)} clips: {scoring:.1f} s, {scoring / len(entries):.2f} s a clip, encoder already "
         f"built; reading the same clips alone in one thread: {reading:.1f} s, {100 * reading / scoring:.0f} % of it."
