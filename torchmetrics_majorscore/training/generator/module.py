@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from torchmetrics_majorscore.encoders.resample import resample
@@ -185,11 +186,11 @@ class VideoToAudio(LightningModule):
         self._began = time.monotonic() - self.seconds["all"]
 
     def on_validation_end(self) -> None:
-        """Print the share of the time that validation has taken so far."""
+        """Say the share of the time that validation has taken so far."""
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self._take_time()
             share = self.seconds["validation"] / self.seconds["all"]
-            self.print(f"step {self.global_step}: validation has taken {share:.1%} of {self.seconds['all']:.0f} s")
+            rank_zero_info(f"step {self.global_step}: validation has taken {share:.1%} of {self.seconds['all']:.0f} s")
 
     def _take_time(self) -> None:
         self.seconds["all"] = time.monotonic() - self._began
