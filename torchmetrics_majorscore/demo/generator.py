@@ -1,7 +1,6 @@
 """The generator of this package in the demo: the curve of its training, and some steps more of it, live."""
 
 import json
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -92,7 +91,6 @@ def go_on(
     module.network.load_state_dict(network.state_dict())
     module.average = PowerAverage(module.network, 0.05)
     live = _Live(max(recorded()), say, advance)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement between our lines
     with warnings.catch_warnings():
         # torch's deprecation inside Lightning 2.6, and its advice on workers, of which tensors in memory need none.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)

@@ -132,10 +132,8 @@ def write_mp4(path: Path, frames: Tensor, fps: float, waveform: Tensor, sample_r
         for picture in enlarged.permute(0, 2, 3, 1).contiguous().numpy():
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         sound = av.AudioFrame.from_ndarray(waveform.numpy()[None], format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = (
-            sample_rate,
-            0,
-        )  # without a stamp, what AAC puts in front would be heard: 1024 samples
+        # Without a stamp, what AAC puts in front of a sound would be heard: 1024 samples.
+        sound.sample_rate, sound.pts = sample_rate, 0
         container.mux(audio.encode(sound))
         for stream in (video, audio):
             container.mux(stream.encode())
