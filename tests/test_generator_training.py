@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny import TinyEncoder
+from tiny import TinyEncoder, join, run_processes
 from torch import nn
 from toy_training import IGNORED
 
@@ -35,7 +36,7 @@ SIZES = GeneratorSizes(
 )
 RATES = Rates(latent=5.0, clip=2.0, sync=4.0)
 SAMPLE_RATE, SAMPLES = 8_000, 32_000
-COUNT, UNSEEN, HELD = 12, 4, 4
+COUNT, UNSEEN, HELD = 12, 4, 5  # odd, so that the sampler of two processes doubles a clip
 CONFIG = Path(__file__).parents[1] / "docs/generator.yaml"
 
 
@@ -96,11 +97,11 @@ def make_module(steps=8, **options):
     return VideoToAudio(Decoder(), **{"metrics": metrics, **given, **options})
 
 
-def fit(module, folder, path, epochs=2, checkpoint=None, data=None):
+def fit(module, folder, path, epochs=2, checkpoint=None, data=None, devices=1):
     kept = ModelCheckpoint(path, "best", monitor="val/majorscore_average", mode="max", save_last=True)
     trainer = Trainer(
-        accelerator="cpu", devices=1, max_epochs=epochs, logger=False, callbacks=[kept], enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0,
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_epochs=epochs, logger=False,
+        callbacks=[kept], enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     trainer.fit(module, data or make_data(folder), ckpt_path=checkpoint, weights_only=True)
     return trainer
@@ -184,7 +185,7 @@ def test_validation_uses_the_averaged_weights(trained, folder):
 
 def test_noise_of_a_clip_depends_on_its_id_alone(trained, folder):
     _, module, _ = trained
-    prompt = Samples([make_features(HELD, 2)]).batch(range(HELD)).prompt
+    prompt = Samples([make_features(4, 2)]).batch(range(4)).prompt
     whole = module.generate(prompt, 20, ["a", "b", "c", "d"], steps=1)
     part = module.generate(type(prompt)(*(x[2:] for x in prompt)), 20, ["c", "d"], steps=1)
     torch.testing.assert_close(whole[2:], part, atol=1e-5, rtol=0)
@@ -199,6 +200,37 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(trained, folder, t
     assert module.seconds["all"] > module.seconds["validation"] > 0
     for name, value in whole.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name
+
+
+def work(rank, world, folder):
+    """Train on one of two processes, and keep what it logged and learned."""
+    join(rank, world, folder)
+    data = make_data(folder, batch_size=2)
+    module = make_module()
+    trainer = fit(module, folder, folder / "run", data=data, devices=world)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    torch.save({"logged": logged, "state": module.state_dict(), "steps": module.global_step}, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_learn_one_network_and_log_what_one_measures(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    codes, (first, second) = run_processes(work, 2, tmp_path)
+    assert codes == [0, 0]
+    assert first["steps"] == second["steps"] == 8
+    for name, value in first["state"].items():
+        assert torch.equal(value, second["state"][name]), name
+    module = make_module()
+    assert not torch.equal(
+        module.state_dict()["network.latent_out.weight"], first["state"]["network.latent_out.weight"]
+    )
+    module.load_state_dict(first["state"])
+    trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (measured,) = trainer.validate(module, make_data(folder), verbose=False)
+    assert {name for name in first["logged"] if name.startswith("val/")} == set(measured)
+    for name, value in measured.items():
+        assert first["logged"][name] == pytest.approx(value, abs=1e-4, nan_ok=True), name
+        assert first["logged"][name] == pytest.approx(second["logged"][name], abs=0, nan_ok=True), name
 
 
 def test_rate_warms_up_and_goes_down_twice():
@@ -247,9 +279,9 @@ def test_generator_comes_back_from_its_file(tmp_path):
 
 def test_validation_without_sound_is_refused(folder):
     clips = read_clips(folder / "clips.safetensors")
-    for sounds in (torch.zeros(HELD, 0), clips.sounds * torch.tensor([1.0, 0.0, 0.0, 1.0])[:, None]):
+    for sounds in (torch.zeros(HELD, 0), clips.sounds * torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])[:, None]):
         silent = HELD if not sounds.numel() else 2
-        with pytest.raises(ValueError, match=f"true sounds to validate on, got {silent} of 4 without"):
+        with pytest.raises(ValueError, match=f"true sounds to validate on, got {silent} of {HELD} without"):
             dataclasses.replace(clips, sounds=sounds)
 
 

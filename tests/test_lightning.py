@@ -1,13 +1,11 @@
 """In a Trainer: metrics through ``self.log`` and ``self.log_dict``, on one and two processes, and the example."""
 
 import importlib.util
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import FPS, SAMPLE_RATE, TinyEncoder, bits, make_samples, run_processes, take
+from tiny import FPS, SAMPLE_RATE, TinyEncoder, bits, join, make_samples, run_processes, take
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -87,10 +85,7 @@ def run_trainer(folder, devices=1) -> dict:
 
 
 def work(rank, world, folder):
-    """Be one of two processes that something else, as torchrun does, has started."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
-    port = (folder / "port").read_text()
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "1", "GROUP_RANK": "0"}
+    join(rank, world, folder)
     torch.save(run_trainer(folder, devices=world), folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -120,9 +115,6 @@ def test_logged_metrics_are_those_of_the_samples(on_one):
 
 
 def test_two_processes_log_the_bits_of_one(on_one, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        (tmp_path / "port").write_text(str(free.getsockname()[1]))
     codes, seen = run_processes(work, 2, tmp_path)
     assert codes == [0, 0]
     for logged in seen:

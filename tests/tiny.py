@@ -1,6 +1,8 @@
 """A small joint encoder, one that counts its calls, the metric that everybody would write first, and processes."""
 
 import multiprocessing
+import os
+import socket
 import time
 import warnings
 from collections import Counter
@@ -190,6 +192,9 @@ def run_processes(work: Callable[[int, int, Path], None], world: int, folder: Pa
     Returns:
         Exit codes, None for a process that had to be killed, and what the ranks left in ``folder/<rank>.pt``.
     """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (folder / "port").write_text(str(free.getsockname()[1]))
     # Forks of one fresh interpreter that has imported what costs seconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torchmetrics_majorscore", "lightning.pytorch"])
@@ -206,6 +211,13 @@ def run_processes(work: Callable[[int, int, Path], None], world: int, folder: Pa
         process.kill()
     files = [folder / f"{rank}.pt" for rank in range(world)]
     return codes, [torch.load(file, weights_only=True) for file in files if file.is_file()]
+
+
+def join(rank: int, world: int, folder: Path) -> None:
+    """Let a Trainer of this process be one of ``world`` that something else, as torchrun does, has started."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
+    os.environ |= {"TORCHELASTIC_RUN_ID": "1", "GROUP_RANK": "0"}
 
 
 def run_once(work: Callable[[int, int, Path], None], factory: pytest.TempPathFactory) -> Callable[[int], list]:
