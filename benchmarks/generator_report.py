@@ -118,6 +118,7 @@ def report(
     own = {
         "shuffled": clips.sounds[shuffled],
         "true": clips.sounds,
+        "through log-mels": sounds.vocoder.synthesise(sounds.vocoder.analyse(clips.sounds)),
         "vocoded": sounds.decode(sounds.encode(clips.sounds)[0]),
     }
     own |= {f"generated, w = {w:g}": generated(network, sounds, features, guidance=w) for w in guidances}
