@@ -102,7 +102,9 @@ class ClipEmbeddings:
             raise ValueError(str(error)) from error
 
     def select(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        """Give the vectors of some clips, in their order."""
+        """Give the vectors of some clips, in their order; of all in the file's order no copy is made."""
+        if list(ids) == self.ids:
+            return dict(self.vectors)
         rows = {clip_id: row for row, clip_id in enumerate(self.ids)}
         order = [rows[clip_id] for clip_id in ids]
         return {name: vector[order] for name, vector in self.vectors.items()}
