@@ -76,8 +76,12 @@ class ClipEmbeddings:
 
         try:
             with safe_open(path, framework="numpy") as file:
-                vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-                return cls._parsed(file.metadata(), vectors)
+                names, words = list(file.keys()), file.metadata()
+            vectors = {}
+            for name in names:  # each by itself, or the whole file would be mapped beside what was taken from it
+                with safe_open(path, framework="numpy") as file:
+                    vectors[name] = file.get_tensor(name)
+            return cls._parsed(words, vectors)
         except (SafetensorError, ValueError) as error:
             raise ValueError(f"Expected a file of clip embeddings, got {path}: {error}.") from error
 
