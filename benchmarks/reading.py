@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -57,9 +58,9 @@ def decoded(path: Path) -> None:
             pass
 
 
-def demuxed(path: Path) -> None:
+def demuxed(path: Path, kind: str = "video") -> None:
     with open_media(path) as container:
-        for _ in container.demux(container.streams.video[0]):
+        for _ in container.demux(getattr(container.streams, kind)[0]):
             pass
 
 
@@ -78,6 +79,7 @@ def parts(paths: Sequence[Path], rounds: int) -> str:
         "opening, decoding all pictures": (paths, decoded),
         "`read_frames`, all pictures decoded": (paths, read_every),
         "`read_frames`": (paths, read_frames),
+        "opening, demuxing for the sound: a second pass": (heard, partial(demuxed, kind="audio")),
         "`read_waveform`": (heard, read_waveform),
     }
     lines = ["| | ms of CPU per clip |", "|---|---|"]

@@ -127,7 +127,12 @@ def write_shards(folder: Path, rows: int) -> None:
 
 
 def write_embeddings(path: Path, rows: int) -> None:
+    """Write a manifest of clips, whose files are not there, and their embeddings, so that none has to be made."""
+    from torchmetrics_majorscore.media import read_manifest
+    from torchmetrics_majorscore.scoring.encode import ClipEncoder, EncodeOptions
+    from torchmetrics_majorscore.scoring.read import source_of
     from torchmetrics_majorscore.tables.embeddings import ClipEmbeddings
+    from torchmetrics_majorscore.tables.source import digest
 
     draw = np.random.default_rng(7)
     vectors = {name: draw.standard_normal((rows, WIDTH), dtype=np.float32) for name in ("video", "text", "audio")}
@@ -138,9 +143,12 @@ def write_embeddings(path: Path, rows: int) -> None:
         vectors[name][again] = vectors[name][of] + near.astype(np.float32)
     for one in vectors.values():
         one /= np.linalg.norm(one, axis=1, keepdims=True)
-    ClipEmbeddings([f"clip{k:08}" for k in range(rows)], vectors, "enc:planted@00000000|fps:1|pool:after|v:0").save(
-        path
-    )
+    clips = path.with_name("clips.csv")
+    lines = (f"clip{k:08},{k:08}.mp4,caption {k},class {k % CLASSES}" for k in range(rows))
+    clips.write_text("\n".join(["id,video,text,label", *lines, ""]), encoding="utf-8")
+    sources = {entry.id: digest(source_of(entry)) for entry in read_manifest(clips)}
+    signature = ClipEncoder(EncodeOptions(encoder="c-mcr-tiny", baseline=True)).signature
+    ClipEmbeddings(list(sources), vectors, signature, sources=sources).save(path)
 
 
 def commands(folder: Path, form: str) -> dict[str, list[str]]:
@@ -158,6 +166,10 @@ def commands(folder: Path, form: str) -> dict[str, list[str]]:
         "report of two": ["report", one, two, "-o", f"{out}/two.html"],
         "report, mispaired": ["report", two, "--mispaired", one, "-o", f"{out}/mispaired.html"],
         "merge": ["merge", f"{folder}/shards", "-o", f"{out}/merged.{form}"],
+        "benchmark": [
+            *("benchmark", f"{folder}/clips.csv", "--encoder", "c-mcr-tiny", "--device", "cpu"),
+            *("-o", f"{folder}/embeddings.safetensors"),
+        ],
         "duplicates": ["duplicates", f"{folder}/embeddings.safetensors", "--threshold", "0.8", "--format", "csv"],
     }
 

@@ -1,5 +1,7 @@
 """Clips that are scored as they are read: the same values, bounded memory, and a reason for whatever happens."""
 
+import gc
+import weakref
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +43,18 @@ def test_clips_that_are_encoded_as_they_are_read_have_the_same_bits(tmp_path, mo
     values = [column for column in want.columns if column not in ("remarks", "error")]
     assert got[values].equals(want[values])
     assert (got["error"] == "").all()
+
+
+def test_a_clip_is_gone_once_nobody_has_it():
+    gc.collect()
+    gc.disable()  # frames and sound that wait for the collector add up, a clip takes megabytes
+    try:
+        clips = read_ahead(read_manifest(CLIPS / "manifest.csv")[:2], None, 1, 1)
+        frames = weakref.ref(next(clips).inputs["video"])
+        next(clips)
+        assert frames() is None
+    finally:
+        gc.enable()
 
 
 def test_a_whole_takes_no_more_than_its_bytes():

@@ -160,8 +160,8 @@ def pair_similarities(embeddings: Mapping[str, Tensor], pairs: Pairs = "text") -
             shapes = f"{tuple(a.shape)} of {one} and {tuple(b.shape)} of {other}"
             raise ValueError(f"Expected two embeddings of one shape (B, D), got {shapes}.")
     places = [(used.index(one), used.index(other)) for one, other in chosen]
-    blocks = torch.split(torch.stack([embeddings[modality] for modality in used]), ROWS_PER_BLOCK, dim=1)
-    return torch.cat([_cosines(block, places) for block in blocks])
+    blocks = zip(*(torch.split(embeddings[modality], ROWS_PER_BLOCK) for modality in used), strict=True)
+    return torch.cat([_cosines(torch.stack(block), places) for block in blocks])
 
 
 def as_similarities(inputs: Tensor | Mapping[str, Tensor], pairs: Pairs) -> Tensor:

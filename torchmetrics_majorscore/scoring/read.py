@@ -93,17 +93,18 @@ def read_ahead(
 
 def _read(entry: Entry, frame_size: int | None, modalities: Mapping[str, Modality]) -> ReadClip:
     video = modalities.get("video")
-    read = ReadClip(entry, fps=video.picked if isinstance(video, Video) else FPS)
+    near, fps = Near(), video.picked if isinstance(video, Video) else FPS
+    read = ReadClip(entry, near=near, fps=fps)
 
-    def opened() -> ClipStream:
+    def opened() -> ClipStream:  # without `read`, or frames and sound of each clip would wait for the garbage collector
         start, end, track = entry.start, entry.end, entry.audio_track
-        picture, sound = read.near.path(entry.video), read.near.path(entry.audio)
-        return open_clip(picture, sound, fps=read.fps, start=start, end=end, audio_track=track)
+        picture, sound = near.path(entry.video), near.path(entry.audio)
+        return open_clip(picture, sound, fps=fps, start=start, end=end, audio_track=track)
 
     if entry.video is None and video is not None:
         read.reasons.append("no picture")
     elif video is not None:
-        _take(read, "video", Pictures(opened, frame_size, read.fps))
+        _take(read, "video", Pictures(opened, frame_size, fps))
     if "audio" in modalities:
         sound = Sound(opened)
         _take(read, "audio", sound)

@@ -76,8 +76,12 @@ class ClipEmbeddings:
 
         try:
             with safe_open(path, framework="numpy") as file:
-                vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-                return cls._parsed(file.metadata(), vectors)
+                names, words = list(file.keys()), file.metadata()
+            vectors = {}
+            for name in names:  # each by itself, or the whole file would be mapped beside what was taken from it
+                with safe_open(path, framework="numpy") as file:
+                    vectors[name] = file.get_tensor(name)
+            return cls._parsed(words, vectors)
         except (SafetensorError, ValueError) as error:
             raise ValueError(f"Expected a file of clip embeddings, got {path}: {error}.") from error
 
@@ -102,7 +106,9 @@ class ClipEmbeddings:
             raise ValueError(str(error)) from error
 
     def select(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        """Give the vectors of some clips, in their order."""
+        """Give the vectors of some clips, in their order; of all in the file's order no copy is made."""
+        if list(ids) == self.ids:
+            return dict(self.vectors)
         rows = {clip_id: row for row, clip_id in enumerate(self.ids)}
         order = [rows[clip_id] for clip_id in ids]
         return {name: vector[order] for name, vector in self.vectors.items()}

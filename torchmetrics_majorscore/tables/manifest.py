@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from torchmetrics_majorscore.extras import needs_extra
 from torchmetrics_majorscore.media.cells import neutral, original
 from torchmetrics_majorscore.media.manifest import read_ids
 from torchmetrics_majorscore.replace import replacing
-from torchmetrics_majorscore.tables.parquet import is_parquet
+from torchmetrics_majorscore.tables.parquet import ROWS, is_parquet
 from torchmetrics_majorscore.tables.plain import read_plain
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Listed:
             with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(encode(row) + "\n" for row in chosen)
         else:
-            _write_cells(path, {name: [_cell(row.get(name)) for row in chosen] for name in columns})
+            _write_cells(path, [{name: [_cell(row.get(name)) for row in chosen] for name in columns}])
 
 
 class ListedColumns(Listed):
@@ -134,30 +135,32 @@ class ListedColumns(Listed):
         if column not in self._table.column_names:
             raise ValueError(f"Expected a column of the manifest, {', '.join(self._table.column_names)}, got {column}.")
         cells = zip(self.ids, self._table[column].to_pylist(), strict=True)
-        return {clip: text for clip, cell in cells if cell is not None and (text := str(cell).strip())}
+        # Of few classes one text each is kept, not one for each clip.
+        return {clip: sys.intern(text) for clip, cell in cells if cell is not None and (text := str(cell).strip())}
 
     def write(self, path: Path, places: Index, scores: Array, reasons: NDArray[np.object_]) -> None:
         """Write rows."""
+        if is_parquet(path):
+            _write_arrow(path, self._chosen(places, scores, reasons))
+            return
+        # A part at a time: as Python's objects all cells would take several times the memory of the columns.
+        starts = range(0, max(1, len(places)), ROWS)
+        parts = (slice(start, start + ROWS) for start in starts)
+        _write_cells(path, (_cells_of(self._chosen(places[part], scores[part], reasons[part])) for part in parts))
+
+    def _chosen(self, places: Index, scores: Array, reasons: NDArray[np.object_]) -> pa.Table:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         chosen = self._table.take(pa.array(places))
-        for name, column in {"score": pa.array(scores, from_pandas=True), "reason": pa.array(reasons.tolist())}.items():
+        added = {"score": pa.array(scores, from_pandas=True), "reason": pa.array(reasons.tolist(), pa.string())}
+        for name, column in added.items():
             there = name in chosen.column_names
             chosen = (
                 chosen.set_column(chosen.column_names.index(name), name, column)
                 if there
                 else (chosen.append_column(name, column))
             )
-        if is_parquet(path):
-            _write_arrow(path, chosen)
-            return
-        cells = {}
-        for name, column in zip(chosen.column_names, chosen.columns, strict=True):
-            cells[name] = column.to_pylist()
-            if pa.types.is_string(column.type) and pc.any(pc.match_substring_regex(column, "^['=+@\t\r-]")).as_py():
-                cells[name] = [neutral(cell) for cell in cells[name]]
-        _write_cells(path, cells)
+        return chosen
 
 
 def read_listed(path: Path) -> Listed:
@@ -197,11 +200,27 @@ def _write_arrow(path: Path, table: pa.Table) -> None:
         pq.write_table(table, new, compression="zstd")
 
 
-def _write_cells(path: Path, cells: Mapping[str, Sequence[Any]]) -> None:
+def _write_cells(path: Path, parts: Iterable[Mapping[str, Sequence[Any]]]) -> None:
+    """Write columns, of which each part has the same."""
     with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=_DELIMITERS[path.suffix.lower()], lineterminator="\n")
-        writer.writerow(cells)
-        writer.writerows(zip(*cells.values(), strict=True))
+        for number, cells in enumerate(parts):
+            if not number:
+                writer.writerow(cells)
+            writer.writerows(zip(*cells.values(), strict=True))
+
+
+def _cells_of(table: pa.Table) -> dict[str, list[Any]]:
+    """Give the cells of columns, no formula to a spreadsheet among them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        cells[name] = column.to_pylist()
+        if pa.types.is_string(column.type) and pc.any(pc.match_substring_regex(column, "^['=+@\t\r-]")).as_py():
+            cells[name] = [neutral(cell) for cell in cells[name]]
+    return cells
 
 
 def _given(scores: Array) -> list[float | None]:
